@@ -1,0 +1,51 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+DATA ?= data
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test lint types imports format bench clean
+
+help: ## list every target
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Chartlake needs Python 3.11 (make PYTHON=/path/to/python3.11 …)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## make .venv with Chartlake and its development tools
+
+demo: $(STAMP) ## see the whole lake at work, from nothing (a few minutes)
+	$(BIN)/chartlake demo
+
+serve: $(STAMP) ## run the service on http://127.0.0.1:8080 (DATA=folder PORT=number)
+	$(BIN)/chartlake serve --data $(DATA) --port $(PORT)
+
+test: $(STAMP) ## run all tests, with coverage of the four packages
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(STAMP) imports ## check style and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+imports: $(STAMP) ## check that imports follow the arrows of docs/architecture.md
+	$(BIN)/lint-imports
+
+types: $(STAMP) ## check types
+	$(BIN)/mypy
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## run every benchmark (bench/README.md)
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## remove .venv, caches and the demonstration's lake
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo-lake dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,121 @@
+"""Context: is the finding denied, doubted, past, only possible, or a relative's?
+
+The triggers are `rules/context.tsv`; the section decides where the words do not: what stands under
+Family History is the family's, what stands under return instructions has not happened.
+"""
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from nlp.mention import (
+    ANATOMY,
+    CONDITION,
+    FAMILY,
+    HISTORICAL,
+    HYPOTHETICAL,
+    MEDICATION,
+    NEGATED,
+    PROCEDURE,
+    SYMPTOM,
+    TEST,
+    UNCERTAIN,
+    Attribute,
+)
+from nlp.scope_rules import ScopeRules
+from nlp.terminology import ClinicalKnowledgeBase, knowledge_base
+
+# Which traits a category can have: a drug is not "possible", a lab test is not the family's.
+_ALLOWED: dict[str, frozenset[str]] = {
+    CONDITION: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
+    SYMPTOM: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
+    PROCEDURE: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
+    MEDICATION: frozenset((NEGATED, HISTORICAL, HYPOTHETICAL, FAMILY)),
+    TEST: frozenset((NEGATED, HYPOTHETICAL, HISTORICAL)),
+    ANATOMY: frozenset(),
+}
+# The STATUS of what is only planned; `medication_status` uses the same word.
+INTENDED = "intended"
+_SECTION_TRAITS: dict[str, dict[str, str]] = {
+    "family_history": {CONDITION: FAMILY, SYMPTOM: FAMILY, PROCEDURE: FAMILY, MEDICATION: FAMILY},
+    "past_surgical_history": {PROCEDURE: HISTORICAL},
+    "differential_diagnosis": {CONDITION: UNCERTAIN},
+    "instructions": {CONDITION: HYPOTHETICAL, SYMPTOM: HYPOTHETICAL},
+}
+_HISTORY_SECTIONS = frozenset(("past_medical_history", "past_surgical_history"))
+_EVENT = "a"
+# Labels of the rule file that are not traits themselves: a plan, and words (`risk of`, `as needed
+# for`) that make a finding hypothetical but not a drug.
+_PLANNED = "PLANNED"
+_HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
+
+
+class Context:
+    """Sets `span._.traits` of every entity."""
+
+    def __init__(self, nlp: Language) -> None:
+        self._rules = ScopeRules(nlp, "context.tsv")
+        self._kb: ClinicalKnowledgeBase = knowledge_base()
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Give each entity the traits its words and its section call for."""
+        ents = doc.ents
+        sentences = [(sent.start, sent.end) for sent in doc.sents]
+        traits: list[set[str]] = [set() for _ in ents]
+        targets = [(ent.start, ent.end) for ent in ents]
+        for hit in self._rules.hits(doc, sentences, targets):
+            ent, label = ents[hit.target], hit.rule.label
+            if label == _PLANNED:
+                if ent.label_ in (PROCEDURE, TEST):
+                    _plan(ent, doc[hit.start : hit.end])
+                continue
+            if label == _HYPOTHETICAL_FINDING:
+                if ent.label_ not in (CONDITION, SYMPTOM):
+                    continue
+                label = HYPOTHETICAL
+            if ent.label_ == TEST and label == NEGATED and hit.start >= ent.end:
+                continue  # `D-dimer negative` is a result, not a test that was not done.
+            if label in _ALLOWED[ent.label_]:
+                traits[hit.target].add(label)
+        for ent, found in zip(ents, traits, strict=True):
+            self._apply_section(ent, found)
+            _settle(found)
+            ent._.traits = frozenset(found)
+        return doc
+
+    def _apply_section(self, ent: Span, found: set[str]) -> None:
+        section = ent._.section
+        if section is None:
+            return
+        trait = _SECTION_TRAITS.get(section, {}).get(ent.label_)
+        if trait is not None:
+            found.add(trait)
+        if section in _HISTORY_SECTIONS and ent.label_ == CONDITION:
+            term = self._kb.term(ent.kb_id_)
+            if term is not None and _EVENT in term.flags:
+                found.add(HISTORICAL)
+
+
+def _plan(ent: Span, cue: Span) -> None:
+    if not ent._.attributes:
+        ent._.attributes = [
+            Attribute("STATUS", cue.text, cue.start_char, cue.end_char, 1.0, {"status": INTENDED})
+        ]
+
+
+def _settle(found: set[str]) -> None:
+    """Where two traits contradict each other, keep the one that says less about the patient."""
+    if NEGATED in found:
+        found.discard(UNCERTAIN)
+        found.discard(HISTORICAL)
+    if HYPOTHETICAL in found:
+        found.discard(UNCERTAIN)
+
+
+@Language.factory("context", requires=["doc.ents", "token.is_sent_start"])
+def create_context(nlp: Language, name: str) -> Context:
+    """The factory that spaCy calls."""
+    return Context(nlp)
+
+
+Span.set_extension("traits", default=frozenset(), force=True)
+Span.set_extension("attributes", default=[], force=True)

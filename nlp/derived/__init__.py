@@ -1,0 +1,1 @@
+"""FHIR R4 resources out of mentions, one file a resource type."""

@@ -1,0 +1,64 @@
+"""Condition: what the patient has, had, may have, or was said not to have.
+
+https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis those in a deciding
+section (assessment, plan, problem list) count before the others; among those that count, present
+beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
+UNCERTAIN → provisional; HISTORICAL → inactive, unless the disease persists by nature (`history of
+diabetes` is how clinicians write that somebody has it), then active.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
+from nlp.mention import HISTORICAL, NEGATED, UNCERTAIN, Mention
+from schemas import codes
+
+DECIDING_SECTIONS = frozenset(("assessment", "assessment_and_plan", "plan", "problem_list"))
+_PERSISTS = "c"
+_ORDER = ("present", "past", "doubted", "denied")
+
+
+def assertion(mention: Mention) -> str:
+    """One of `present`, `past`, `doubted`, `denied`."""
+    if NEGATED in mention.traits:
+        return "denied"
+    if UNCERTAIN in mention.traits:
+        return "doubted"
+    if HISTORICAL in mention.traits:
+        return "past"
+    return "present"
+
+
+def deciding(mentions: Sequence[Mention]) -> tuple[str, list[Mention]]:
+    """The assertion that holds for the fact, and the mentions that say so."""
+    counted = [m for m in mentions if m.section in DECIDING_SECTIONS] or list(mentions)
+    strongest = min((assertion(m) for m in counted), key=_ORDER.index)
+    return strongest, [m for m in mentions if assertion(m) == strongest]
+
+
+def _status(system: str, code: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def condition(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]:
+    """One Condition for all mentions of one diagnosis."""
+    holds, evidence = deciding(mentions)
+    first = evidence[0]
+    resource = skeleton(source, "Condition", concept_key(first), evidence)
+    persists = _PERSISTS in first.flags
+    verification = {"denied": "refuted", "doubted": "provisional"}.get(holds, "confirmed")
+    if holds != "denied":
+        clinical = "inactive" if holds == "past" and not persists else "active"
+        resource["clinicalStatus"] = _status(codes.CONDITION_CLINICAL, clinical)
+    resource["verificationStatus"] = _status(codes.CONDITION_VERIFICATION, verification)
+    category = "encounter-diagnosis" if source.encounter else "problem-list-item"
+    resource["category"] = [_status(codes.CONDITION_CATEGORY, category)]
+    resource["code"] = codeable_concept(first.concepts, first.text)
+    resource["subject"] = reference(source.patient)
+    if source.encounter:
+        resource["encounter"] = reference(source.encounter)
+    if source.date:
+        resource["recordedDate"] = source.date
+    resource["evidence"] = [{"detail": [reference(source.reference)]}]
+    return resource

@@ -1,0 +1,77 @@
+"""MedicationStatement: what the note says the patient takes, took, or does not take.
+
+https://hl7.org/fhir/R4/medicationstatement.html. When mentions of one drug disagree, the list of
+discharge medications decides; else the last explicit word (`was stopped`); else the last section
+that lists it; else the status is unknown. A drug that is only planned is `intended`; under any
+other condition it is no statement about the patient and gives no resource.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nlp.context import INTENDED
+from nlp.derived.dosage_instruction import dosages
+from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
+from nlp.medication_status import ALLERGY, NOT_TAKEN
+from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, Mention
+
+_UNSAID, _LISTED, _SAID, _DISCHARGE = range(4)
+
+
+def status_of(mention: Mention) -> tuple[int, str] | None:
+    """How strongly the mention says what; None when it says nothing of the patient's taking it."""
+    if FAMILY in mention.traits:
+        return None
+    attribute = mention.attribute("STATUS")
+    status = attribute.value["status"] if attribute is not None else None
+    if status == ALLERGY:
+        return None
+    if HYPOTHETICAL in mention.traits and status != INTENDED:
+        return None
+    if NEGATED in mention.traits:
+        return _SAID, NOT_TAKEN
+    if status is not None and attribute is not None and attribute.text:
+        return _SAID, status
+    if mention.section == "discharge_medications":
+        return _DISCHARGE, "active"
+    if status is not None:
+        return _LISTED, status
+    if HISTORICAL in mention.traits:
+        return _SAID, "completed"
+    regular = mention.attribute("FREQUENCY") is not None
+    return (_UNSAID, "active") if regular else (_UNSAID, "unknown")
+
+
+def medication_statement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any] | None:
+    """One MedicationStatement for all mentions of one drug; None when none says it is taken or not."""
+    said = [(mention, found) for mention in mentions if (found := status_of(mention)) is not None]
+    if not said:
+        return None
+    _, (_, status) = max(said, key=lambda item: (item[1][0], item[0].begin))
+    evidence = [mention for mention, (_, theirs) in said if theirs == status]
+    named = evidence[0]
+    resource = skeleton(source, "MedicationStatement", concept_key(named), evidence)
+    resource["status"] = status
+    resource["medicationCodeableConcept"] = codeable_concept(named.concepts, named.text)
+    resource["subject"] = reference(source.patient)
+    if source.encounter:
+        resource["context"] = reference(source.encounter)
+    if source.date:
+        resource["dateAsserted"] = source.date
+    if source.author:
+        resource["informationSource"] = reference(source.author)
+    resource["derivedFrom"] = [reference(source.reference)]
+    dosage = _dosage(evidence) if status != NOT_TAKEN else []
+    if dosage:
+        resource["dosage"] = dosage
+    return resource
+
+
+def _dosage(evidence: Sequence[Mention]) -> list[dict[str, Any]]:
+    """The dosage of the mention that says most; of equals, the last."""
+    best: list[dict[str, Any]] = []
+    for mention in evidence:
+        found = dosages(mention)
+        if found and sum(len(d) for d in found) >= sum(len(d) for d in best):
+            best = found
+    return best

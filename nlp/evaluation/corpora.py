@@ -1,0 +1,87 @@
+"""Readers of the corpora: text and gold annotations, nothing else."""
+
+import csv
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nlp.evaluation.scores import Span
+
+
+@dataclass(slots=True)
+class Document:
+    """A text and its gold spans by the corpus's own label."""
+
+    text: str
+    spans: dict[str, list[Span]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSentence:
+    """One row of the NegEx set: is `concept` negated in `sentence`?"""
+
+    concept: str
+    sentence: str
+    negated: bool
+
+
+def data_folder() -> Path:
+    """The folder CHARTLAKE_DATA names. Raises SystemExit saying what to set when it is not there."""
+    value = os.environ.get("CHARTLAKE_DATA")
+    if not value or not Path(value).is_dir():
+        raise SystemExit("set CHARTLAKE_DATA to the folder that holds corpora/")
+    return Path(value)
+
+
+def negex(folder: Path) -> Iterator[ContextSentence]:
+    """The NegEx sentences."""
+    path = folder / "corpora" / "negex" / "sentences.tsv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(reader)
+        for row in reader:
+            if len(row) >= 4:
+                yield ContextSentence(row[1].strip(), row[2], row[3].strip().lower() == "negated")
+
+
+def bc5cdr(folder: Path) -> Iterator[Document]:
+    """BC5CDR development set (PubTator): labels Chemical and Disease."""
+    path = folder / "corpora" / "bc5cdr" / "CDR_DevelopmentSet.PubTator.txt.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        for block in stream.read().strip().split("\n\n"):
+            lines = block.split("\n")
+            title = lines[0].split("|", 2)[2]
+            abstract = lines[1].split("|", 2)[2]
+            document = Document(f"{title} {abstract}")
+            for line in lines[2:]:
+                cells = line.split("\t")
+                if len(cells) >= 6:
+                    document.spans.setdefault(cells[4], []).append((int(cells[1]), int(cells[2])))
+            yield document
+
+
+def maccrobat(folder: Path) -> Iterator[Document]:
+    """MACCROBAT 2020 (brat): its own labels; discontinuous spans are left out."""
+    for path in sorted((folder / "corpora" / "maccrobat2020").glob("*.txt")):
+        if not path.with_suffix(".ann").exists():
+            continue
+        document = Document(path.read_text(encoding="utf-8"))
+        for line in path.with_suffix(".ann").read_text(encoding="utf-8").splitlines():
+            if not line.startswith("T"):
+                continue
+            label = line.split("\t")[1]
+            if ";" in label:
+                continue
+            name, begin, end = label.split(" ")
+            document.spans.setdefault(name, []).append((int(begin), int(end)))
+        yield document
+
+
+def mtsamples(folder: Path) -> Iterator[Document]:
+    """MTSamples reports; no gold."""
+    with gzip.open(folder / "corpora" / "mtsamples.jsonl.gz", "rt", encoding="utf-8") as stream:
+        for line in stream:
+            yield Document(json.loads(line)["text"])

@@ -1,0 +1,121 @@
+"""What became of a drug: stopped, held, started, refused, caused an allergy, only planned.
+
+Cues are `rules/medication_status.tsv`, read with the same engine as `context`. The nearest cue
+wins; what a cue after the drug says (`was discontinued`) beats a cue before it.
+"""
+
+import re
+from bisect import bisect_right
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from nlp.context import INTENDED
+from nlp.mention import HISTORICAL, HYPOTHETICAL, MEDICATION, NEGATED, Attribute
+from nlp.scope_rules import Hit, ScopeRules
+
+ALLERGY = "allergy"
+NOT_TAKEN = "not-taken"
+STOPPED = "stopped"
+HELD = "on-hold"
+ACTIVE = "active"
+COMPLETED = "completed"
+_SWITCH = re.compile(r"(?:\s*[\d.]+\s*\w+)?(?:\s*\w+)?\s*to", re.IGNORECASE)
+_IF = re.compile(r"\bif\b(?! (?:needed|necessary|possible))", re.IGNORECASE)
+STATUSES = (ACTIVE, COMPLETED, STOPPED, HELD, NOT_TAKEN, INTENDED, ALLERGY)
+
+_SECTION_STATUS = {
+    "allergies": ALLERGY,
+    "medications": ACTIVE,
+    "home_medications": ACTIVE,
+    "discharge_medications": ACTIVE,
+    "discontinued_medications": STOPPED,
+}
+
+
+class MedicationStatus:
+    """Adds a `STATUS` attribute to drugs; `value` is `{"status": …}`."""
+
+    def __init__(self, nlp: Language) -> None:
+        self._rules = ScopeRules(nlp, "medication_status.tsv")
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Decide each drug's status from the words around it, else from its section."""
+        drugs = [ent for ent in doc.ents if ent.label_ == MEDICATION]
+        if not drugs:
+            return doc
+        sentences = [(sent.start, sent.end) for sent in doc.sents]
+        targets = [(drug.start, drug.end) for drug in drugs]
+        starts = [start for start, _ in sentences]
+        nearest: dict[int, tuple[int, Hit]] = {}
+        hits = list(self._rules.hits(doc, sentences, targets))
+        leading = {(hit.start, hit.end) for hit in hits if hit.rule.direction == "forward"}
+        for hit in hits:
+            if hit.rule.direction == "backward" and (hit.start, hit.end) in leading:
+                continue  # `metformin and stopped aspirin`: the cue is aspirin's.
+            drug = drugs[hit.target]
+            if hit.start >= drug.end:
+                rank = hit.start - drug.end - 1000
+            else:
+                rank = drug.start - hit.end
+            known = nearest.get(hit.target)
+            if known is None or rank < known[0]:
+                nearest[hit.target] = (rank, hit)
+        for index, drug in enumerate(drugs):
+            found = nearest.get(index)
+            if found is not None:
+                hit = found[1]
+                cue = doc[hit.start : hit.end]
+                _set_status(drug, hit.rule.label, cue.text, cue.start_char, cue.end_char)
+                if hit.rule.label == ACTIVE:
+                    drug._.traits = drug._.traits - {HISTORICAL}
+                if hit.rule.label == NOT_TAKEN:
+                    drug._.traits = drug._.traits | {NEGATED}
+                if hit.rule.label == INTENDED and _conditional(doc, drug, sentences, starts):
+                    drug._.traits = drug._.traits | {HYPOTHETICAL}
+            elif index and _switched(doc, drugs[index - 1], drug):
+                cue = doc[drug.start - 1 : drug.start]
+                _set_status(drug, ACTIVE, cue.text, cue.start_char, cue.end_char)
+            else:
+                self._from_section(doc, drug, sentences[bisect_right(starts, drug.start) - 1])
+        return doc
+
+    @staticmethod
+    def _from_section(doc: Doc, drug: Span, sentence: tuple[int, int]) -> None:
+        status = _SECTION_STATUS.get(drug._.section or "")
+        if status == ALLERGY and NEGATED in drug._.traits:
+            return
+        if status is not None:
+            _set_status(drug, status, "", drug.start_char, drug.start_char)
+
+
+def _switched(doc: Doc, before: Span, drug: Span) -> bool:
+    """`switched from atenolol to carvedilol`: the second drug of a switch."""
+    if not _SWITCH.fullmatch(doc[before.end : drug.start].text):
+        return False
+    return any(
+        a.type == "STATUS" and a.value == {"status": STOPPED} and a.text.lower().endswith("from")
+        for a in before._.attributes
+    )
+
+
+def _conditional(
+    doc: Doc, drug: Span, sentences: list[tuple[int, int]], starts: list[int]
+) -> bool:
+    """`start lisinopril if the pressure stays high`: the drug is planned under a condition."""
+    end = sentences[bisect_right(starts, drug.start) - 1][1]
+    return _IF.search(doc[drug.end : end].text) is not None
+
+
+def _set_status(drug: Span, status: str, text: str, begin: int, end: int) -> None:
+    drug._.attributes = [
+        *drug._.attributes,
+        Attribute("STATUS", text, begin, end, 1.0, {"status": status}),
+    ]
+
+
+@Language.factory("medication_status", requires=["doc.ents", "span._.traits"])
+def create_medication_status(nlp: Language, name: str) -> MedicationStatus:
+    """The factory that spaCy calls."""
+    return MedicationStatus(nlp)
+

@@ -1,0 +1,72 @@
+"""The pipeline. The list of components is the design; each is a file of that name.
+
+A component reads what those before it wrote, so order matters and nothing else does.
+"""
+
+from dataclasses import dataclass, field
+
+from spacy.language import Language
+
+from nlp import (  # noqa: F401 - importing a module registers its component
+    abbreviations,
+    attributes,
+    context,
+    entities,
+    linking,
+    measurements,
+    medication_status,
+    model_entities,
+    relations,
+    sections,
+    sentences,
+)
+from nlp.language import blank
+
+# Bumped whenever the same note could give another result: it is in every Provenance.
+PIPELINE_VERSION = "chartlake-nlp/1.0.0"
+
+COMPONENTS = (
+    "sections",  # which header a word stands under
+    "sentences",  # rule sentences on the clean text
+    "abbreviations",  # scispaCy: short forms the note defines
+    "entities",  # dictionary (and model) spans, longest wins
+    "context",  # NEGATED UNCERTAIN HISTORICAL HYPOTHETICAL FAMILY
+    "medication_status",  # stopped, held, planned, allergy
+    "attributes",  # dose, route, frequency, duration
+    "measurements",  # value and unit of tests
+    "relations",  # whose illness, which reaction
+    "linking",  # codes from the scispaCy knowledge base
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NlpConfig:
+    """How the pipeline is built.
+
+    `ner_model`: a spaCy package or path, whose entities join the dictionary's; `ner_labels` maps
+    its labels to our categories, on top of `model_entities.DEFAULT_LABELS`; `ner_score` is the
+    score of its spans (the dictionary's are 0.8 to 1.0), which decides between spans of one length.
+    `chunk_chars`: the most text read at once; memory is bounded by it, whatever the note's length.
+    """
+
+    ner_model: str | None = None
+    ner_labels: dict[str, str] = field(default_factory=dict)
+    ner_score: float = 0.85
+    chunk_chars: int = 50_000
+
+
+def build(config: NlpConfig) -> Language:
+    """The spaCy pipeline. Raises OSError when `config.ner_model` cannot be loaded."""
+    nlp = blank()
+    for component in COMPONENTS:
+        if component == "entities" and config.ner_model is not None:
+            nlp.add_pipe(
+                "model_entities",
+                config={
+                    "model": config.ner_model,
+                    "labels": dict(config.ner_labels),
+                    "score": config.ner_score,
+                },
+            )
+        nlp.add_pipe(component)
+    return nlp

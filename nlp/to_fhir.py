@@ -1,0 +1,127 @@
+"""From mentions to FHIR R4 resources: one resource a fact, its mentions as evidence.
+
+| mention | resource |
+|---|---|
+| drug | MedicationStatement, or AllergyIntolerance where an allergy is meant |
+| diagnosis | Condition; of a relative FamilyMemberHistory |
+| sign, symptom | Observation, present or absent; of a relative FamilyMemberHistory |
+| test with a value | Observation |
+| procedure; imaging or functional test without a value | Procedure |
+| hypothetical, body site, laboratory test without a value | none |
+
+Every resource is checked with the models of `fhir.resources` before it is given out.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+
+from nlp.derived.allergy_intolerance import allergy_intolerance
+from nlp.derived.condition import condition
+from nlp.derived.family_member_history import family_member_history, relative
+from nlp.derived.medication_statement import medication_statement
+from nlp.derived.note_source import NoteSource, concept_key
+from nlp.derived.observation import measurement, symptom, value_key
+from nlp.derived.procedure import procedure
+from nlp.derived.provenance import provenance
+from nlp.medication_status import ALLERGY
+from nlp.mention import (
+    CONDITION,
+    FAMILY,
+    HYPOTHETICAL,
+    MEDICATION,
+    NEGATED,
+    PROCEDURE,
+    SYMPTOM,
+    TEST,
+    UNCERTAIN,
+    Mention,
+)
+
+__all__ = ["NoteSource", "to_resources"]
+
+_PROCEDURE_LIKE = frozenset(("IMAGING", "FUNCTION"))
+
+
+def _is_allergy(mention: Mention) -> bool:
+    status = mention.attribute("STATUS")
+    return status is not None and status.value == {"status": ALLERGY}
+
+
+def _kind(mention: Mention) -> str | None:
+    """Which resource the mention is evidence for; None when for none."""
+    traits = set(mention.traits)
+    if mention.category == MEDICATION:
+        if not _is_allergy(mention):
+            return "MedicationStatement"
+        return None if traits & {NEGATED, FAMILY, HYPOTHETICAL} else "AllergyIntolerance"
+    if mention.category in (CONDITION, SYMPTOM):
+        if HYPOTHETICAL in traits or mention.attribute("REACTION_OF") is not None:
+            return None
+        if FAMILY in traits:
+            return None if traits & {NEGATED, UNCERTAIN} else "FamilyMemberHistory"
+        if mention.section == "allergies":
+            return None
+        return "Condition" if mention.category == CONDITION else "Symptom"
+    if mention.category == PROCEDURE:
+        return "Procedure"
+    if mention.category == TEST:
+        if mention.attribute("TEST_VALUE") is not None:
+            return None if traits & {NEGATED, HYPOTHETICAL} else "Measurement"
+        return "Procedure" if mention.type in _PROCEDURE_LIKE else None
+    return None
+
+
+def _group(mentions: Iterable[Mention], key: Callable[[Mention], str]) -> list[list[Mention]]:
+    groups: dict[str, list[Mention]] = {}
+    for mention in mentions:
+        groups.setdefault(key(mention), []).append(mention)
+    return list(groups.values())
+
+
+@cache
+def _model(resource_type: str) -> Any:
+    return get_fhir_model_class(resource_type)
+
+
+def _checked(resource: dict[str, Any]) -> dict[str, Any]:
+    _model(resource["resourceType"]).model_validate(resource)
+    return resource
+
+
+def to_resources(
+    mentions: Sequence[Mention], source: NoteSource, *, recorded: datetime | None = None
+) -> list[dict[str, Any]]:
+    """The resources that the mentions of one note amount to, their Provenance last; [] for none.
+
+    Deterministic: ids depend on the note and the fact alone, so that a re-run replaces. `recorded`
+    is the Provenance's time, the note's date when not given. Numbers are `Decimal`.
+    """
+    by_kind: dict[str, list[Mention]] = {}
+    for mention in mentions:
+        kind = _kind(mention)
+        if kind is not None:
+            by_kind.setdefault(kind, []).append(mention)
+    by_span = {(m.begin, m.end): m for m in mentions}
+    found: list[dict[str, Any] | None] = []
+    for group in _group(by_kind.get("Condition", ()), concept_key):
+        found.append(condition(group, source))
+    for group in _group(by_kind.get("MedicationStatement", ()), concept_key):
+        found.append(medication_statement(group, source))
+    for group in _group(by_kind.get("AllergyIntolerance", ()), concept_key):
+        found.append(allergy_intolerance(group, source, by_span))
+    for group in _group(by_kind.get("Symptom", ()), concept_key):
+        found.append(symptom(group, source))
+    for group in _group(by_kind.get("Measurement", ()), value_key):
+        found.append(measurement(group, source))
+    for group in _group(by_kind.get("Procedure", ()), concept_key):
+        found.append(procedure(group, source))
+    for group in _group(by_kind.get("FamilyMemberHistory", ()), lambda m: relative(m)["code"]):
+        found.append(family_member_history(group, source))
+    resources = [_checked(resource) for resource in found if resource is not None]
+    if resources:
+        resources.append(_checked(provenance(resources, source, recorded)))
+    return resources

@@ -1,0 +1,47 @@
+"""The Patient compartments that a resource is in.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from schemas.index_values import ReferenceValue
+from schemas.search_values import extract_params
+from schemas.structure import load_definitions
+
+PATIENT_PARAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {kind: tuple(params) for kind, params in load_definitions("compartment_patient.json").items()}
+)
+"""Resource type → the search parameters that put a resource in a Patient compartment."""
+
+
+def patient_ids(resource: dict[str, Any]) -> list[str]:
+    """Logical ids of the patients whose compartments it is in, each once, the owner first.
+
+    The owner is the one of the definition's first parameter (`subject` before `performer`). A
+    Patient is in its own compartment. Only relative references (`Patient/1`) count: an absolute
+    one names a patient of some other server.
+    """
+    kind = resource.get("resourceType")
+    found: list[str] = []
+    if kind == "Patient" and isinstance(resource.get("id"), str):
+        found.append(resource["id"])
+    params = PATIENT_PARAMS.get(kind, ()) if isinstance(kind, str) else ()
+    if not params:
+        return found
+    by_param: dict[str, list[str]] = {}
+    for value in extract_params(resource, params):
+        if (
+            isinstance(value, ReferenceValue)
+            and value.resource_type == "Patient"
+            and value.url is None
+            and value.id is not None
+        ):
+            by_param.setdefault(value.param, []).append(value.id)
+    for param in params:
+        found += by_param.get(param, ())
+    return list(dict.fromkeys(found))

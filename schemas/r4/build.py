@@ -1,0 +1,201 @@
+"""Extracts what Chartlake needs of FHIR R4 4.0.1 from HL7's own package.
+
+    python -m schemas.r4.build FOLDER
+
+FOLDER holds `hl7.fhir.r4.examples-4.0.1.tgz` from npm (`npm pack hl7.fhir.r4.examples@4.0.1`).
+The files are written beside this script, byte for byte the same on every run.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "hl7.fhir.r4.examples-4.0.1.tgz"
+HERE = Path(__file__).parent
+CORE = "http://hl7.org/fhir/StructureDefinition/"
+FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
+WANTED = (
+    "StructureDefinition-", "SearchParameter-", "CompartmentDefinition-patient",
+    "ValueSet-", "CodeSystem-",
+)  # fmt: skip
+# Illustrations of the specification, not search parameters of it.
+EXAMPLE_PARAMETERS = frozenset({"example", "example-extension", "example-reference"})
+
+Json = dict[str, Any]
+
+
+def read_package(path: Path) -> list[Json]:
+    """The definitions in the package, by file name."""
+    found = {}
+    with tarfile.open(path) as package:
+        for member in package:
+            name = member.name.rpartition("/")[2]
+            file = package.extractfile(member) if name.startswith(WANTED) else None
+            if file is not None:
+                found[name] = json.load(file)
+    return [found[name] for name in sorted(found)]
+
+
+def structure(definitions: list[Json], value_sets: set[str]) -> Json:
+    """Types and backbone elements with their element tables.
+
+    An element is `[name, min, max, types, targets, binding, reference]`: `max` is 1 or null (no
+    limit), `name` of a choice ends in `[x]`, `targets` are the resource types that a Reference may
+    point to (null: any), `binding` a required value set that can be enumerated, `reference` the
+    element whose content it shares.
+    """
+    types: Json = {}
+    for definition in definitions:
+        if definition["resourceType"] != "StructureDefinition":
+            continue
+        own = definition.get("derivation") == "specialization" or definition["type"] in (
+            "Element", "Resource",
+        )  # fmt: skip
+        if not own or definition["kind"] == "logical" or not definition["url"].startswith(CORE):
+            continue
+        kind = definition["type"]
+        elements = definition["snapshot"]["element"]
+        tables: dict[str, list[Any]] = {kind: []}
+        for element in elements[1:]:
+            parent, _, name = element["path"].rpartition(".")
+            codes = [_type_code(t) for t in element.get("type", [])]
+            if parent == kind and name == "value" and definition["kind"] == "primitive-type":
+                continue
+            if set(codes) <= {"BackboneElement", "Element"} and codes and name != "extension":
+                tables.setdefault(element["path"], [])
+                codes = [element["path"]]
+            tables[parent].append([
+                name,
+                element["min"],
+                1 if element["max"] == "1" else None,
+                codes,
+                _targets(element),
+                _binding(element, value_sets),
+                element.get("contentReference", "").removeprefix("#") or None,
+            ])  # fmt: skip
+        for path, table in tables.items():
+            types[path] = {
+                "kind": definition["kind"] if path == kind else "backbone",
+                "abstract": bool(definition["abstract"]) and path == kind,
+                "elements": table,
+            }
+    return {"fhirVersion": "4.0.1", "types": types}
+
+
+def _type_code(described: Json) -> str:
+    for extension in described.get("extension", []):
+        if extension["url"] == FHIR_TYPE:
+            code = extension.get("valueUrl") or extension.get("valueUri")
+            return str(code).removeprefix(CORE)
+    return str(described["code"])
+
+
+def _targets(element: Json) -> list[str] | None:
+    targets: set[str] = set()
+    for described in element.get("type", []):
+        if described["code"] == "Reference":
+            profiles = described.get("targetProfile", [])
+            targets |= {profile.removeprefix(CORE) for profile in profiles} or {"Resource"}
+    return sorted(targets) if targets and "Resource" not in targets else None
+
+
+def _binding(element: Json, value_sets: set[str]) -> str | None:
+    binding = element.get("binding", {})
+    if binding.get("strength") != "required":
+        return None
+    url = str(binding.get("valueSet", "")).partition("|")[0]
+    return url if url in value_sets else None
+
+
+def expansions(definitions: list[Json]) -> dict[str, list[list[str]]]:
+    """The enumerable value sets, as sorted `[system, code]` pairs."""
+    systems = {d["url"]: d for d in definitions if d["resourceType"] == "CodeSystem"}
+    found = {}
+    for definition in definitions:
+        if definition["resourceType"] == "ValueSet":
+            pairs = _expand(definition.get("compose", {}), systems)
+            if pairs:
+                found[definition["url"]] = [list(pair) for pair in sorted(pairs)]
+    return found
+
+
+def _expand(compose: Json, systems: dict[str, Json]) -> set[tuple[str, str]] | None:
+    if compose.get("exclude"):
+        return None
+    pairs: set[tuple[str, str]] = set()
+    for include in compose.get("include", []):
+        system = include.get("system")
+        if system is None or "filter" in include or "valueSet" in include:
+            return None
+        if "concept" in include:
+            pairs |= {(system, concept["code"]) for concept in include["concept"]}
+            continue
+        described = systems.get(system)
+        if described is None or described.get("content") != "complete":
+            return None
+        _add_concepts(pairs, system, described.get("concept", []))
+    return pairs
+
+
+def _add_concepts(pairs: set[tuple[str, str]], system: str, concepts: list[Json]) -> None:
+    for concept in concepts:
+        pairs.add((system, concept["code"]))
+        _add_concepts(pairs, system, concept.get("concept", []))
+
+
+def search_parameters(definitions: list[Json]) -> list[Json]:
+    """The search parameters: code, type, base, expression, target types, url, components."""
+    found = []
+    for definition in definitions:
+        if definition["resourceType"] != "SearchParameter" or "base" not in definition:
+            continue
+        if definition["id"] in EXAMPLE_PARAMETERS:
+            continue
+        found.append({
+            "code": definition["code"],
+            "type": definition["type"],
+            "base": sorted(definition["base"]),
+            "expression": definition.get("expression"),
+            "target": sorted(definition.get("target", [])),
+            "url": definition["url"],
+        })  # fmt: skip
+    return sorted(found, key=lambda parameter: (parameter["code"], parameter["url"]))
+
+
+def compartment(definitions: list[Json]) -> dict[str, list[str]]:
+    """Resource type → search parameters that put a resource in a Patient compartment."""
+    for definition in definitions:
+        if definition["resourceType"] == "CompartmentDefinition":
+            return {r["code"]: r["param"] for r in definition["resource"] if r.get("param")}
+    raise SystemExit("The package holds no CompartmentDefinition of Patient.")
+
+
+def write(name: str, value: Any) -> None:
+    """Writes compact JSON; gzipped with a fixed time for a name that ends in `.gz`."""
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
+    if name.endswith(".gz"):
+        body = gzip.compress(body, compresslevel=9, mtime=0)
+    (HERE / name).write_bytes(body)
+
+
+def main() -> None:
+    """Reads the package in the folder named on the command line; writes the data files here."""
+    if len(sys.argv) != 2:
+        raise SystemExit(f"usage: python -m schemas.r4.build FOLDER   (with {PACKAGE} in it)")
+    definitions = read_package(Path(sys.argv[1]) / PACKAGE)
+    sets = expansions(definitions)
+    table = structure(definitions, set(sets))
+    used = {e[5] for t in table["types"].values() for e in t["elements"] if e[5]}
+    write("structure.json.gz", table)
+    write("required_bindings.json.gz", {url: sets[url] for url in used})
+    write("search_parameters.json.gz", search_parameters(definitions))
+    write("compartment_patient.json", compartment(definitions))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The index values of a resource: what each of its search parameters finds in it.
+
+The parameters of a resource type are merged into one tree of JSON keys, so that a resource is
+walked once, and only where some parameter looks.
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from schemas import value_converters
+from schemas.element_path import Key, Step
+from schemas.index_values import (
+    DateValue,
+    IndexValue,
+    NumberValue,
+    QuantityValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    UriValue,
+)
+from schemas.search_params import STORAGE_PARAMS, param_branches, search_params
+from schemas.value_converters import Converter, normalized
+
+__all__ = [
+    "DateValue",
+    "IndexValue",
+    "NumberValue",
+    "QuantityValue",
+    "ReferenceValue",
+    "StringValue",
+    "TokenValue",
+    "UriValue",
+    "extract",
+    "extract_params",
+    "normalized",
+]
+
+
+@dataclass(frozen=True)
+class _Action:
+    """What to do with a value found: convert it for a parameter, after the remaining steps."""
+
+    param: str
+    convert: Converter
+    rest: tuple[Step, ...]
+
+
+@dataclass
+class _Node:
+    children: dict[str, _Node] = field(default_factory=dict)
+    actions: list[_Action] = field(default_factory=list)
+
+
+def extract(resource: dict[str, Any]) -> list[IndexValue]:
+    """Every index value, each once; none of `_id` and `_lastUpdated`, which the storage knows.
+
+    Composite and special parameters, and those of `search_params.UNSUPPORTED`, have none. Never
+    raises for odd content: what cannot be read as its type has no value.
+    """
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str):
+        return []
+    return _values(_tree(kind), resource)
+
+
+def extract_params(resource: dict[str, Any], params: tuple[str, ...]) -> list[IndexValue]:
+    """The index values of some parameters only; cheaper than all of them."""
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str):
+        return []
+    return _values(_tree_of(kind, params), resource)
+
+
+def _values(tree: _Node, resource: dict[str, Any]) -> list[IndexValue]:
+    out: list[IndexValue] = []
+    _walk(tree, resource, out)
+    # What is computed from the resource as a whole (`Patient.deceased.exists() and …`).
+    for action in tree.actions:
+        _act(action, [resource], out)
+    return list(dict.fromkeys(out))
+
+
+def _walk(node: _Node, item: dict[str, Any], out: list[IndexValue]) -> None:
+    children = node.children
+    for key, value in item.items():
+        child = children.get(key)
+        if child is None:
+            continue
+        values = value if type(value) is list else (value,)
+        for action in child.actions:
+            if action.rest:
+                _act(action, list(values), out)
+                continue
+            for one in values:
+                if one is not None:
+                    action.convert(action.param, one, out)
+        if child.children:
+            for one in values:
+                if type(one) is dict:
+                    _walk(child, one, out)
+
+
+def _act(action: _Action, items: list[Any], out: list[IndexValue]) -> None:
+    items = [item for item in items if item is not None]
+    for step in action.rest:
+        items = step(items)
+    for item in items:
+        action.convert(action.param, item, out)
+
+
+@cache
+def _tree(resource_type: str) -> _Node:
+    return _merged(resource_type, search_params(resource_type))
+
+
+@cache
+def _tree_of(resource_type: str, params: tuple[str, ...]) -> _Node:
+    return _merged(resource_type, params)
+
+
+def _merged(resource_type: str, params: Iterable[str]) -> _Node:
+    root = _Node()
+    known = search_params(resource_type)
+    for code in params:
+        if code in STORAGE_PARAMS or code not in known:
+            continue
+        for branch in param_branches(resource_type, code):
+            steps = branch.steps
+            convert = value_converters.converter(known[code], branch)
+            if convert is None:
+                continue
+            node, count = root, 0
+            # A filter or an index ends the shared part: `[0]` counts over whole arrays.
+            while count < len(steps):
+                step = steps[count]
+                if not isinstance(step, Key):
+                    break
+                node = node.children.setdefault(step.name, _Node())
+                count += 1
+            action = _Action(code, convert, steps[count:])
+            if action not in node.actions:
+                node.actions.append(action)
+    return root

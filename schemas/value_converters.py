@@ -1,0 +1,350 @@
+"""From a value of a FHIR type to index values, one function for each (parameter kind, type).
+
+The table of R4: https://hl7.org/fhir/R4/search.html#token and the sections beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from schemas.dates import date_range, period_range, timing_range
+from schemas.element_path import Branch, Key
+from schemas.ids import parse_reference
+from schemas.index_values import (
+    DateValue,
+    IndexValue,
+    NumberValue,
+    QuantityValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    UriValue,
+)
+from schemas.search_params import SearchParam
+from schemas.structure import TYPES
+from schemas.value_sets import system_of
+
+Out = list[IndexValue]
+Converter = Callable[[str, Any, Out], None]
+
+CURRENCIES = "urn:iso:std:iso:4217"
+_SAMPLE = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]+)?")
+_SPACES = re.compile(r"\s+")
+_ADDRESS_PARTS = ("line", "city", "district", "state", "postalCode", "country", "text")
+_NAME_PARTS = ("family", "given", "prefix", "suffix", "text")
+
+
+@lru_cache(maxsize=65_536)
+def normalized(text: str) -> str:
+    """Folded for search: case and accents away, runs of white space as one space, trimmed.
+
+    https://hl7.org/fhir/R4/search.html#string
+    """
+    if not text.isascii():
+        parts = unicodedata.normalize("NFKD", text.casefold())
+        text = "".join(part for part in parts if not unicodedata.combining(part))
+    return _SPACES.sub(" ", text.casefold()).strip()
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str and value else None
+
+
+def _coding(param: str, value: Any, out: Out) -> None:
+    if type(value) is dict:
+        system, code = _text(value.get("system")), _text(value.get("code"))
+        text = _text(value.get("display"))
+        if system or code or text:
+            out.append(TokenValue(param, system, code, text))
+
+
+def _concept(param: str, value: Any, out: Out) -> None:
+    if type(value) is not dict:
+        return
+    found = value.get("coding")
+    words = _text(value.get("text"))
+    if type(found) is list:
+        for coding in found:
+            if type(coding) is dict:
+                display = _text(coding.get("display"))
+                system, code = _text(coding.get("system")), _text(coding.get("code"))
+                if system or code or display:
+                    out.append(TokenValue(param, system, code, display))
+                    if display == words:
+                        words = None
+    if words:
+        out.append(TokenValue(param, None, None, words))
+
+
+def _identifier(param: str, value: Any, out: Out) -> None:
+    if type(value) is dict:
+        system, code = _text(value.get("system")), _text(value.get("value"))
+        kind = value.get("type")
+        if system or code:
+            text = _text(kind.get("text")) if type(kind) is dict else None
+            out.append(TokenValue(param, system, code, text))
+
+
+def _contact(param: str, value: Any, out: Out) -> None:
+    code = _text(value.get("value")) if type(value) is dict else None
+    if code:
+        out.append(TokenValue(param, None, code, None))
+
+
+def _plain_token(param: str, value: Any, out: Out) -> None:
+    if type(value) is bool:
+        out.append(TokenValue(param, None, "true" if value else "false", None))
+    elif type(value) is str and value:
+        out.append(TokenValue(param, None, value, None))
+
+
+def _bound_code(binding: str) -> Converter:
+    """Codes of an element whose value set says the system that they do not carry themselves."""
+
+    def convert(param: str, value: Any, out: Out) -> None:
+        if type(value) is str and value:
+            out.append(TokenValue(param, system_of(binding, value), value, None))
+
+    return convert
+
+
+def _date(param: str, value: Any, out: Out) -> None:
+    if type(value) is str:
+        try:
+            low, high = date_range(value)
+        except ValueError:
+            return
+        out.append(DateValue(param, low, high))
+
+
+def _period(param: str, value: Any, out: Out) -> None:
+    found = period_range(value)
+    if found is not None:
+        out.append(DateValue(param, found[0], found[1]))
+
+
+def _timing(param: str, value: Any, out: Out) -> None:
+    found = timing_range(value)
+    if found is not None:
+        out.append(DateValue(param, found[0], found[1]))
+
+
+def _string(param: str, value: Any, out: Out) -> None:
+    if type(value) is str and value:
+        out.append(StringValue(param, value, normalized(value)))
+
+
+def _parts(names: tuple[str, ...]) -> Converter:
+    def convert(param: str, value: Any, out: Out) -> None:
+        if type(value) is not dict:
+            return
+        for name in names:
+            part = value.get(name)
+            if type(part) is str:
+                _string(param, part, out)
+            elif type(part) is list:
+                for one in part:
+                    _string(param, one, out)
+
+    return convert
+
+
+def _reference(param: str, value: Any, out: Out) -> None:
+    if type(value) is not dict:
+        return
+    _reference_text(param, value.get("reference"), out)
+    identifier = value.get("identifier")
+    if identifier is not None:
+        _identifier(f"{param}:identifier", identifier, out)
+
+
+def _reference_text(param: str, text: Any, out: Out) -> None:
+    if type(text) is not str or not text:
+        return
+    parsed = parse_reference(text)
+    if parsed.kind == "relative":
+        out.append(ReferenceValue(param, parsed.resource_type, parsed.id, None))
+    elif parsed.kind in ("absolute", "urn"):
+        out.append(ReferenceValue(param, parsed.resource_type, parsed.id, text))
+
+
+def _canonical(param: str, value: Any, out: Out) -> None:
+    """A canonical is found with and without its version."""
+    if type(value) is str and value:
+        url, _, version = value.partition("|")
+        _reference_text(param, url, out)
+        if version:
+            out.append(ReferenceValue(param, None, None, value))
+
+
+def _inline_resource(param: str, value: Any, out: Out) -> None:
+    if type(value) is dict:
+        kind, own = _text(value.get("resourceType")), _text(value.get("id"))
+        if kind and own:
+            out.append(ReferenceValue(param, kind, own, None))
+
+
+def _uri(param: str, value: Any, out: Out) -> None:
+    if type(value) is str and value:
+        out.append(UriValue(param, value))
+
+
+def _number_of(value: Any) -> float | None:
+    if type(value) is Decimal or type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.copysign(math.inf, value)
+    return None
+
+
+def _number(param: str, value: Any, out: Out) -> None:
+    number = _number_of(value)
+    if number is not None:
+        out.append(NumberValue(param, number, number))
+
+
+def _number_range(param: str, value: Any, out: Out) -> None:
+    if type(value) is dict:
+        ends = _range_ends(value)
+        if ends is not None:
+            out.append(NumberValue(param, ends[0], ends[1]))
+
+
+def _quantity(param: str, value: Any, out: Out) -> None:
+    number = _number_of(value.get("value")) if type(value) is dict else None
+    if number is None:
+        return
+    low = high = number
+    comparator = value.get("comparator")
+    if comparator in ("<", "<="):
+        low = -math.inf
+    elif comparator in (">", ">="):
+        high = math.inf
+    out.append(QuantityValue(param, low, high, *_unit(value)))
+
+
+def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    return _text(quantity.get("system")), _text(quantity.get("code")), _text(quantity.get("unit"))
+
+
+def _range_ends(value: dict[str, Any]) -> tuple[float, float] | None:
+    low, high = value.get("low"), value.get("high")
+    least = _number_of(low.get("value")) if type(low) is dict else None
+    most = _number_of(high.get("value")) if type(high) is dict else None
+    if least is None and most is None:
+        return None
+    return (-math.inf if least is None else least), (math.inf if most is None else most)
+
+
+def _quantity_range(param: str, value: Any, out: Out) -> None:
+    ends = _range_ends(value) if type(value) is dict else None
+    if ends is not None:
+        unit = next(end for end in (value.get("low"), value.get("high")) if type(end) is dict)
+        out.append(QuantityValue(param, ends[0], ends[1], *_unit(unit)))
+
+
+def _money(param: str, value: Any, out: Out) -> None:
+    number = _number_of(value.get("value")) if type(value) is dict else None
+    if number is not None:
+        code = _text(value.get("currency"))
+        system = CURRENCIES if code else None
+        out.append(QuantityValue(param, number, number, system, code, code))
+
+
+def _sampled(param: str, value: Any, out: Out) -> None:
+    """Samples are the interval that they span: `data` × `factor` + `origin`."""
+    if type(value) is not dict or type(value.get("origin")) is not dict:
+        return
+    origin, factor = _number_of(value["origin"].get("value")), _number_of(value.get("factor", 1))
+    words = value.get("data")
+    samples = []
+    for word in words.split() if type(words) is str else []:
+        if _SAMPLE.fullmatch(word):  # Not E, U or L: an error, above or below what is measured.
+            samples.append(float(word))
+    if origin is not None and factor is not None and samples and math.isfinite(origin * factor):
+        ends = sorted((min(samples) * factor + origin, max(samples) * factor + origin))
+        out.append(QuantityValue(param, ends[0], ends[1], *_unit(value["origin"])))
+
+
+_CONVERTERS: dict[tuple[str, str], Converter] = {
+    ("token", "Coding"): _coding,
+    ("token", "CodeableConcept"): _concept,
+    ("token", "Identifier"): _identifier,
+    ("token", "ContactPoint"): _contact,
+    ("date", "Period"): _period,
+    ("date", "Timing"): _timing,
+    ("string", "HumanName"): _parts(_NAME_PARTS),
+    ("string", "Address"): _parts(_ADDRESS_PARTS),
+    ("reference", "Reference"): _reference,
+    ("reference", "Resource"): _inline_resource,
+    ("reference", "canonical"): _canonical,
+    ("reference", "uri"): _canonical,
+    ("number", "Range"): _number_range,
+    ("quantity", "Range"): _quantity_range,
+    ("quantity", "Money"): _money,
+    ("quantity", "SampledData"): _sampled,
+}
+for _name in ("boolean", "code", "id", "string", "uri"):
+    _CONVERTERS["token", _name] = _plain_token
+for _name in ("date", "dateTime", "instant", "string"):
+    _CONVERTERS["date", _name] = _date
+for _name in ("string", "markdown", "code", "id"):
+    _CONVERTERS["string", _name] = _string
+for _name in ("uri", "url", "canonical", "oid", "uuid"):
+    _CONVERTERS["uri", _name] = _uri
+for _name in ("decimal", "integer", "positiveInt", "unsignedInt"):
+    _CONVERTERS["number", _name] = _number
+for _name in ("Quantity", "Age", "Duration", "Count", "Distance"):
+    _CONVERTERS["quantity", _name] = _quantity
+
+
+def _extension(kind: str) -> Converter:
+    """The value of an extension, by the type that its key says."""
+    known = {
+        key: _CONVERTERS[kind, type_name]
+        for key, type_name in TYPES["Extension"].elements["value"].json_names.items()
+        if (kind, type_name) in _CONVERTERS
+    }
+
+    def convert(param: str, value: Any, out: Out) -> None:
+        if type(value) is dict:
+            for key, one in value.items():
+                if key in known:
+                    known[key](param, one, out)
+
+    return convert
+
+
+_EXTENSIONS = {kind: _extension(kind) for kind in ("token", "string", "reference", "date")}
+
+
+def converter(param: SearchParam, branch: Branch) -> Converter | None:
+    """How values of a branch become index values; None where R4 has no meaning for the pair."""
+    if branch.type == "Extension":
+        return _EXTENSIONS.get(param.type)
+    if (param.type, branch.type) == ("token", "code"):
+        binding = _binding(param.base, branch)
+        if binding is not None:
+            return _bound_code(binding)
+    return _CONVERTERS.get((param.type, branch.type))
+
+
+def _binding(base: str, branch: Branch) -> str | None:
+    """The required value set of the element that a branch ends at."""
+    kind, binding = base, None
+    for step in branch.steps:
+        if not isinstance(step, Key):
+            continue
+        table = TYPES.get(kind)
+        found = table.json_names.get(step.name) if table is not None else None
+        if found is None:
+            return None
+        binding, kind = found[0].binding, found[1]
+    return binding

@@ -1,0 +1,1 @@
+"""The edge: HTTP, jobs, command line; wires schemas, storage and nlp together."""

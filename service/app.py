@@ -1,0 +1,102 @@
+"""The HTTP application: routes, error answers, authentication, start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from service import errors
+from service.auth import Authentication, load_tokens
+from service.context import Context, acceptable
+from service.enrich import Enricher
+from service.ingest import Ingest
+from service.interactions import (
+    bundle,
+    capabilities,
+    create,
+    delete,
+    history,
+    read,
+    search,
+    update,
+    vread,
+)
+from service.operations import cohorts, health, nlp, notes, sql, timeline, validate
+from service.settings import Settings, check_exposure
+from storage.lake import Lake
+
+# Order matters where paths overlap: what is more specific comes first.
+FHIR_ROUTERS = (
+    capabilities.router,
+    bundle.router,
+    validate.router,
+    timeline.router,
+    nlp.router,
+    history.router,
+    vread.router,
+    search.router,
+    create.router,
+    read.router,
+    update.router,
+    delete.router,
+)
+PLAIN_ROUTERS = (
+    health.router,
+    notes.router,
+    nlp.plain_router,
+    timeline.plain_router,
+    cohorts.router,
+    sql.router,
+)
+
+
+def create_app(lake: Lake, settings: Settings) -> FastAPI:
+    """The service over an open lake; the caller closes the lake after the application stopped.
+
+    Raises `SettingError` when the settings would expose the lake without authentication.
+    """
+    check_exposure(settings)
+    ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes)
+    enricher = Enricher(lake, ingest, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        enricher.start()
+        yield
+        enricher.stop()
+
+    app = FastAPI(
+        title="Chartlake",
+        version=package_version("chartlake"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=JSONResponse,
+    )
+    app.state.context = Context(lake, ingest, enricher, settings)
+    app.state.settings = settings
+    errors.install(app)
+    tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
+    app.add_middleware(Authentication, tokens=tokens)
+    for router in FHIR_ROUTERS:
+        app.include_router(router, prefix="/fhir", dependencies=[Depends(acceptable)])
+    for router in PLAIN_ROUTERS:
+        app.include_router(router)
+
+    @app.get("/", summary="where things are")
+    def index(request: Request) -> Response:
+        base = str(request.base_url).rstrip("/")
+        places = {
+            "fhir": f"{base}/fhir",
+            "metadata": f"{base}/fhir/metadata",
+            "openapi": f"{base}/openapi.json",
+            "health": f"{base}/healthz",
+        }
+        return JSONResponse({"name": "Chartlake", "version": app.version, **places})
+
+    return app

@@ -1,0 +1,120 @@
+"""Who may ask: bearer tokens where configured, otherwise this machine alone.
+
+Without tokens the service listens on loopback only, and then guards against the two ways a web page
+can reach it there: a foreign `Host` (DNS rebinding) and a foreign `Origin` (cross-site requests).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schemas.outcomes import FhirError, error
+from service.errors import outcome_response
+from service.settings import SettingError, is_loopback
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/fhir/metadata"})
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}) sha256:(?P<digest>[0-9a-f]{64})")
+
+
+def load_tokens(path: Path) -> dict[str, str]:
+    """Digest → name, from lines `NAME sha256:HEX`; `#` starts a comment.
+
+    Raises `SettingError` when the file cannot be read, is malformed or holds no token.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise SettingError(f"api_token_file {path}: {type(failure).__name__}") from None
+    tokens: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.split("#", 1)[0].strip()
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            raise SettingError(f"{path}:{number}: expected `NAME sha256:HEX`")
+        tokens[match["digest"]] = match["name"]
+    if not tokens:
+        raise SettingError(f"{path} holds no token: nobody could use the service")
+    return tokens
+
+
+def new_token(name: str, path: Path) -> str:
+    """Add a new random token for `name` to the file (mode 0600) and return it, the only time."""
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) is None:
+        raise SettingError("a token's name has 1 to 64 letters, digits, dots, dashes, underscores")
+    token = secrets.token_urlsafe(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(f"{name} sha256:{_digest(token)}\n")
+    return token
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Authentication:
+    """ASGI middleware that refuses who may not ask, before anything of the request is read."""
+
+    def __init__(self, app: ASGIApp, *, tokens: dict[str, str] | None) -> None:
+        """`tokens` as from `load_tokens`, or None for the loopback-only service."""
+        self.app = app
+        self.tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with a 401 or 403 `OperationOutcome`."""
+        if scope["type"] == "http":
+            failure = self._refusal(scope)
+            if failure is not None:
+                challenge = {"WWW-Authenticate": "Bearer"}
+                headers = challenge if failure.category == "unauthorized" else None
+                await outcome_response(failure, headers)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> FhirError | None:
+        headers = Headers(scope=scope)
+        if self.tokens is not None:
+            return None if scope["path"] in OPEN_PATHS else self._check_token(headers)
+        return _check_local(headers)
+
+    def _check_token(self, headers: Headers) -> FhirError | None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return error("unauthorized", "Send `Authorization: Bearer TOKEN`.")
+        digest = _digest(token.strip())
+        for known in self.tokens or {}:
+            if hmac.compare_digest(known, digest):
+                return None
+        return error("unauthorized", "This token is not known here.")
+
+
+def _check_local(headers: Headers) -> FhirError | None:
+    host = _host_name("//" + headers.get("host", ""))
+    if host is None or not is_loopback(host):
+        return error(
+            "forbidden",
+            "Without authentication this service answers to localhost only; "
+            "configure api_token_file to serve other names.",
+        )
+    origin = headers.get("origin")
+    if origin is not None and not is_loopback(_host_name(origin) or ""):
+        return error("forbidden", "Requests from web pages of other sites are refused.")
+    return None
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -1,0 +1,145 @@
+"""Entries of batch and transaction Bundles: the request read, the response written.
+
+R4 bundle.html#batch, http.html#transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from schemas.ids import format_instant, is_id
+from schemas.outcomes import error
+from schemas.structure import RESOURCE_TYPES
+from service.ingest import parse_if_match
+from service.responses import etag
+from storage.lake import Lake, Version
+
+Resource = dict[str, Any]
+
+METHODS = ("DELETE", "POST", "PUT", "GET")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the Bundle: what is asked, and where it stands."""
+
+    index: int
+    method: str
+    resource_type: str
+    id: str
+    query: str
+    resource: Resource | None
+    full_url: str | None
+    if_match: int | None
+    if_none_exist: str
+
+    @property
+    def place(self) -> str:
+        """FHIRPath of the entry."""
+        return f"Bundle.entry[{self.index}]"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an entry: a stored version, or one that was there already."""
+
+    version: Version | None
+    status: str
+    resource: dict[str, Any] | None = None  # what a GET asked for
+    outcome: dict[str, Any] | None = None  # what the client should know
+
+
+def read_entry(index: int, entry: Resource) -> Entry:
+    """Check one Bundle entry's request and take it apart. Raises `FhirError` naming its place."""
+    place = f"Bundle.entry[{index}]"
+    asked = entry.get("request")
+    if asked is None:
+        raise error("required", "Every entry of a transaction has a request.", f"{place}.request")
+    method, url = asked.get("method"), asked.get("url", "")
+    if method not in METHODS:
+        raise error(
+            "not-supported", f"{method} is not possible inside a Bundle.", f"{place}.request.method"
+        )
+    parts = urlsplit(url)
+    segments = parts.path.strip("/").split("/")
+    resource_type, id = segments[0], "/".join(segments[1:])
+    if resource_type not in RESOURCE_TYPES or parts.scheme:
+        raise error(
+            "value", "The url must be relative and start with a type.", f"{place}.request.url"
+        )
+    if (method == "POST" and id) or (method in ("PUT", "DELETE") and not id):
+        raise error(
+            "value",
+            f"{method} takes {'Type' if method == 'POST' else 'Type/id'}, not this url; "
+            "conditional update and delete are not supported.",
+            f"{place}.request.url",
+        )
+    resource = entry.get("resource")
+    if method in ("POST", "PUT"):
+        if resource is None:
+            raise error("required", f"{method} needs a resource.", f"{place}.resource")
+        if resource["resourceType"] != resource_type:
+            raise error(
+                "invalid",
+                f"The resource is a {resource['resourceType']}, its url says {resource_type}.",
+                f"{place}.request.url",
+            )
+        if method == "PUT" and resource.get("id") != id:
+            raise error(
+                "invalid", "The resource's id is not the id of its url.", f"{place}.resource.id"
+            )
+    if method != "GET" and id and not is_id(id):
+        raise error("value", "This is not a FHIR id.", f"{place}.request.url")
+    return Entry(
+        index,
+        method,
+        resource_type,
+        id,
+        parts.query,
+        resource,
+        entry.get("fullUrl"),
+        parse_if_match(asked.get("ifMatch")),
+        asked.get("ifNoneExist", ""),
+    )
+
+
+def answer_get(entry: Entry, lake: Lake) -> Outcome:
+    """A GET inside a Bundle: read, vread, or a search answered with a searchset Bundle."""
+    segments = entry.id.split("/") if entry.id else []
+    if len(segments) == 1:
+        version = lake.read(entry.resource_type, segments[0])
+        return Outcome(version, "200 OK", version.resource())
+    if len(segments) == 3 and segments[1] == "_history" and segments[2].isdigit():
+        version = lake.vread(entry.resource_type, segments[0], int(segments[2]))
+        return Outcome(version, "200 OK", version.resource())
+    if segments:
+        raise error(
+            "not-supported", "GET inside a Bundle reads or searches.", f"{entry.place}.request.url"
+        )
+    page = lake.search(entry.resource_type, parse_qsl(entry.query, keep_blank_values=True))
+    matches = [{"resource": v.resource(), "search": {"mode": "match"}} for v in page.versions]
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": page.total}
+    if matches:
+        bundle["entry"] = matches
+    return Outcome(None, "200 OK", bundle)
+
+
+def response_entry(outcome: Outcome, representation: bool) -> dict[str, Any]:
+    """The entry of a response Bundle (R4 bundle.html#transaction-response)."""
+    version = outcome.version
+    response: dict[str, Any] = {"status": outcome.status}
+    entry: dict[str, Any] = {}
+    if version is not None:
+        response["location"] = f"{version.resource_type}/{version.id}/_history/{version.version_id}"
+        response["etag"] = etag(version)
+        response["lastModified"] = format_instant(version.last_updated)
+        if representation and not version.deleted:
+            entry["resource"] = version.resource()
+    if outcome.resource is not None:
+        entry["resource"] = outcome.resource
+    if outcome.outcome is not None:
+        response["outcome"] = outcome.outcome
+    entry["response"] = response
+    return entry

@@ -1,0 +1,154 @@
+"""Python client of a running service.
+
+lake = Chartlake("http://127.0.0.1:8080", token="…")
+lake.timeline("patient-id")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+FHIR_JSON = "application/fhir+json"
+
+
+class ServiceError(Exception):
+    """The service refused a request; the text is its own explanation. `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Chartlake:
+    """One connection pool to one service."""
+
+    def __init__(self, url: str, *, token: str | None = None, timeout_s: float = 300) -> None:
+        """`url` is the root of the service (without `/fhir`)."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            base_url=url.rstrip("/").removesuffix("/fhir"), headers=headers, timeout=timeout_s
+        )
+
+    def __enter__(self) -> Chartlake:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def is_ready(self) -> bool:
+        """True when the service takes requests and its note reader is loaded."""
+        try:
+            return self._http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def status(self) -> dict[str, Any]:
+        """Counts of the lake and the backlog of notes."""
+        return self._json("GET", "/status")
+
+    def post_bundle(self, bundle: bytes) -> dict[str, Any]:
+        """Send a transaction or batch Bundle."""
+        return self._json("POST", "/fhir", content=bundle, headers={"Content-Type": FHIR_JSON})
+
+    def create(self, resource_type: str, resource: bytes) -> dict[str, Any]:
+        """Create a resource and return it as stored."""
+        return self._json(
+            "POST",
+            f"/fhir/{resource_type}",
+            content=resource,
+            headers={"Content-Type": FHIR_JSON},
+        )
+
+    def update(self, resource_type: str, id: str, resource: bytes) -> dict[str, Any]:
+        """Store a resource under its id and return it as stored."""
+        return self._json(
+            "PUT",
+            f"/fhir/{resource_type}/{id}",
+            content=resource,
+            headers={"Content-Type": FHIR_JSON},
+        )
+
+    def read(self, resource_type: str, id: str) -> dict[str, Any]:
+        """The current version of a resource."""
+        return self._json("GET", f"/fhir/{resource_type}/{id}")
+
+    def search(self, resource_type: str, **params: str) -> Iterator[dict[str, Any]]:
+        """All matches, page by page."""
+        url = f"/fhir/{resource_type}"
+        page = self._json("GET", url, params=params)
+        while True:
+            for entry in page.get("entry", []):
+                if entry.get("search", {}).get("mode") == "match":
+                    yield entry["resource"]
+            links = [link["url"] for link in page.get("link", []) if link["relation"] == "next"]
+            if not links:
+                return
+            page = self._json("GET", links[0])
+
+    def note(self, text: str, patient: str, **params: str) -> dict[str, Any]:
+        """Store a plain text note of a patient and return its DocumentReference."""
+        return self._json(
+            "POST",
+            "/notes",
+            params={"patient": patient, **params},
+            content=text.encode(),
+            headers={"Content-Type": "text/plain; charset=utf-8"},
+        )
+
+    def findings(self, note_id: str, *, wait_s: int = 30) -> dict[str, Any]:
+        """What the NLP found in a stored note, waiting for it if need be."""
+        return self._json("GET", f"/notes/{note_id}/findings", params={"wait": wait_s})
+
+    def timeline(self, patient_id: str, **params: str | int) -> list[dict[str, Any]]:
+        """A patient's events in clinical order."""
+        events: list[dict[str, Any]] = self._json(
+            "GET", f"/patients/{patient_id}/timeline", params=params
+        )
+        return events
+
+    def cohort(self, definition: dict[str, Any], *, at: int | None = None) -> dict[str, Any]:
+        """Run a cohort definition."""
+        params = {"at": at} if at is not None else {}
+        return self._json("POST", "/cohorts", json=definition, params=params)
+
+    def sql(self, query: str, parameters: list[Any] | None = None, *, at: int | None = None) -> Any:
+        """Run a query; `{"columns": […], "rows": […], "truncated": …}`."""
+        body: dict[str, Any] = {"query": query, "parameters": parameters or []}
+        if at is not None:
+            body["at"] = at
+        return self._json("POST", "/sql", json=body)
+
+    def _json(self, method: str, url: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, url, **options)
+        except httpx.TransportError as failure:
+            raise ServiceError(0, f"the service cannot be reached: {failure}") from None
+        if response.status_code >= 400:
+            raise ServiceError(response.status_code, explain(response))
+        return response.json()
+
+
+def explain(response: httpx.Response) -> str:
+    """The issues of an OperationOutcome response in one line."""
+    try:
+        issues = response.json().get("issue", [])
+    except ValueError:
+        return f"HTTP {response.status_code}"
+    parts = []
+    for issue in issues[:5]:
+        place = ", ".join(issue.get("expression", []))
+        parts.append((f"{place}: " if place else "") + issue.get("diagnostics", issue["code"]))
+    return "; ".join(parts) or f"HTTP {response.status_code}"

@@ -1,0 +1,57 @@
+"""`chartlake export`: current resources of a lake folder as NDJSON, one file per type."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from schemas.structure import RESOURCE_TYPES
+from service.commands.options import add_folder, settings_of
+from service.lake_access import open_lake
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("export", help="export current resources as NDJSON (plaintext)")
+    add_folder(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="empty or new folder")
+    parser.add_argument("--types", metavar="T,T", help="resource types (default: all)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write one file per type, readable by the owner alone."""
+    types = sorted(arguments.types.split(",")) if arguments.types else sorted(RESOURCE_TYPES)
+    unknown = [name for name in types if name not in RESOURCE_TYPES]
+    if unknown:
+        raise SystemExit(f"chartlake: {unknown[0]!r} is not a resource type of FHIR R4")
+    out = Path(arguments.out)
+    if out.exists() and any(out.iterdir()):
+        raise SystemExit(f"chartlake: {out} is not empty")
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open_lake(settings_of(arguments), create=False) as lake:
+        for name in types:
+            count = _export(lake, name, out / f"{name}.ndjson")
+            if count:
+                print(f"{name:24} {count:>10,}")
+
+
+def _export(lake: Any, resource_type: str, path: Path) -> int:
+    count, cursor, file = 0, "", None
+    try:
+        while cursor is not None:
+            params = [("_count", "1000")] + ([("_cursor", cursor)] if cursor else [])
+            page = lake.search(resource_type, params)
+            if page.versions and file is None:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                file = os.fdopen(descriptor, "wb")
+            for version in page.versions:
+                file.write(version.body + b"\n")  # type: ignore[union-attr]
+            count += len(page.versions)
+            cursor = page.next
+    finally:
+        if file is not None:
+            file.close()
+    return count

@@ -1,0 +1,58 @@
+"""What a request handler works with: the lake, the main path, the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from schemas.outcomes import error
+from schemas.structure import RESOURCE_TYPES
+from service.enrich import Enricher
+from service.ingest import Ingest
+from service.request_body import fhir_body
+from service.settings import Settings
+from storage.lake import Lake
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the running service."""
+
+    lake: Lake
+    ingest: Ingest
+    enricher: Enricher
+    settings: Settings
+
+    def base(self, request: Request) -> str:
+        """FHIR base URL for links, without a slash at its end."""
+        root = self.settings.base_url.rstrip("/") or str(request.base_url).rstrip("/")
+        return f"{root}/fhir"
+
+
+def context(request: Request) -> Context:
+    """Dependency: the running service's parts."""
+    found: Context = request.app.state.context
+    return found
+
+
+def known_type(resource_type: str) -> str:
+    """Dependency: the type in the address. Raises `unknown-type` (404)."""
+    if resource_type not in RESOURCE_TYPES:
+        raise error("unknown-type", f"{resource_type[:64]!r} is not a resource type of FHIR R4.")
+    return resource_type
+
+
+def acceptable(request: Request) -> None:
+    """Dependency: refuse (406) who wants FHIR in another format than JSON."""
+    wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"
+    offers = [part.split(";")[0].strip().lower() for part in wanted.split(",")]
+    json_like = ("json", "application/*", "*/*", "text/*")
+    if not any(offer.endswith(json_like) or offer == "" for offer in offers):
+        raise error("not-acceptable", "This service speaks application/fhir+json only.")
+
+
+Ctx = Annotated[Context, Depends(context)]
+ResourceType = Annotated[str, Depends(known_type)]
+FhirBody = Annotated[bytes, Depends(fhir_body)]

@@ -1,0 +1,110 @@
+"""From a failure to an HTTP answer: the only place that knows which category is which status."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import uuid
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.outcomes import FhirError, error, operation_outcome
+from schemas.parse import canonical_bytes
+
+log = logging.getLogger("chartlake")
+
+FHIR_JSON = "application/fhir+json; charset=utf-8"
+
+STATUS: dict[str, int] = {
+    "invalid": 400,
+    "structure": 400,
+    "value": 400,
+    "required": 400,
+    "not-supported": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "unknown-type": 404,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "not-acceptable": 406,
+    "conflict": 409,
+    "deleted": 410,
+    "precondition": 412,
+    "too-large": 413,
+    "unsupported-media": 415,
+    "business-rule": 422,
+    "unprocessable": 422,
+    "throttled": 429,
+    "internal": 500,
+    "unavailable": 503,
+    "timeout": 504,
+}
+
+_CATEGORY_OF_STATUS = {
+    400: "invalid",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+}
+
+
+def status_of(failure: FhirError) -> int:
+    """HTTP status of a failure, by its category."""
+    return STATUS[failure.category]
+
+
+def outcome_response(failure: FhirError, headers: dict[str, str] | None = None) -> Response:
+    """The failure as an `OperationOutcome` response."""
+    body = canonical_bytes(operation_outcome(failure.issues))
+    return Response(body, status_of(failure), headers, media_type=FHIR_JSON)
+
+
+def unexpected(failure: BaseException) -> FhirError:
+    """An unforeseen failure as a 500 with an incident number.
+
+    The log gets the type and the code places of the failure, never its text: an exception's text
+    may quote the data that caused it.
+    """
+    incident = uuid.uuid4().hex[:12]
+    frames = traceback.extract_tb(failure.__traceback__)
+    places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames[-8:]))
+    log.error("incident %s: %s at %s", incident, type(failure).__name__, places)
+    return error(
+        "internal",
+        f"This failed for a reason of our own (incident {incident}); nothing was stored by it. "
+        "The log holds the place of the failure under that number.",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure of `app`, foreseen or not, answer with an `OperationOutcome`."""
+
+    @app.exception_handler(FhirError)
+    async def _known(_request: Request, failure: FhirError) -> Response:
+        headers = {"WWW-Authenticate": "Bearer"} if failure.category == "unauthorized" else None
+        return outcome_response(failure, headers)
+
+    @app.exception_handler(HTTPException)
+    async def _routing(request: Request, failure: HTTPException) -> Response:
+        category = _CATEGORY_OF_STATUS.get(failure.status_code, "invalid")
+        if category == "not-found":
+            text = "There is nothing at this address. FHIR lives under /fhir; see /fhir/metadata."
+        elif category == "method-not-allowed":
+            text = f"{request.method} is not possible at this address; see /fhir/metadata."
+        else:
+            text = "The request could not be read as HTTP."
+        return outcome_response(error(category, text), dict(failure.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def _parameters(_request: Request, failure: RequestValidationError) -> Response:
+        places = sorted({".".join(str(part) for part in e["loc"][1:]) for e in failure.errors()})
+        return outcome_response(
+            error("invalid", f"Missing or malformed parameter: {', '.join(places)}.", *places)
+        )
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(_request: Request, failure: Exception) -> Response:
+        return outcome_response(unexpected(failure))

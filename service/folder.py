@@ -1,0 +1,78 @@
+"""A lake folder behind the same methods as the HTTP client, for commands without a service."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from schemas.parse import canonical_bytes
+from service.enrich import Enricher
+from service.ingest import Ingest
+from service.lake_access import open_lake
+from service.note_text import document_reference
+from service.settings import Settings
+
+
+class FolderLake:
+    """An open lake folder; use as a context manager."""
+
+    def __init__(self, settings: Settings, *, create: bool = False) -> None:
+        """`create`: make the lake where there is none. Raises `FhirError`, `SettingError`."""
+        self.settings = settings
+        self.lake = open_lake(settings, create=create)
+        self.ingest = Ingest(self.lake, max_note_bytes=settings.max_note_bytes)
+        self.enricher = Enricher(self.lake, self.ingest, settings)
+
+    def __enter__(self) -> FolderLake:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading notes and close the lake."""
+        self.enricher.stop()
+        self.lake.close()
+
+    def note(self, text: str, patient: str, **params: str) -> dict[str, Any]:
+        """Store a plain text note of a patient; `findings` reads it."""
+        resource = document_reference(text, patient=patient, **params)
+        body = canonical_bytes(resource)
+        return self.ingest.create(body, "DocumentReference").version.resource()
+
+    def findings(self, note_id: str, *, wait_s: int = 120) -> dict[str, Any]:
+        """What the NLP finds in a stored note; reads it here and now."""
+        self.enricher.start()
+        return self.enricher.findings(self.lake.read("DocumentReference", note_id), wait_s=wait_s)
+
+    def timeline(self, patient_id: str, **params: Any) -> list[dict[str, Any]]:
+        """A patient's events in clinical order."""
+        types = params.pop("types", None)
+        wanted = tuple(types.split(",")) if types else None
+        events = self.lake.timeline(patient_id, types=wanted, **params)
+        return [event.to_dict() for event in events]
+
+    def cohort(self, definition: dict[str, Any], *, at: int | None = None) -> dict[str, Any]:
+        """Run a cohort definition."""
+        result: dict[str, Any] = self.lake.cohort(definition, at=at).to_dict()
+        return result
+
+    def sql(self, query: str, parameters: list[Any] | None = None, *, at: int | None = None) -> Any:
+        """Run a query; the same shape as the service's answer."""
+        table = self.lake.sql(
+            query,
+            parameters or [],
+            at=at,
+            timeout_s=self.settings.sql_timeout_s,
+            max_rows=self.settings.sql_max_rows,
+        )
+        return {
+            "columns": list(table.columns),
+            "rows": table.rows(),
+            "truncated": table.truncated,
+        }

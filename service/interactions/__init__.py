@@ -1,0 +1,1 @@
+"""The RESTful interactions of FHIR R4, one file each (R4 http.html)."""

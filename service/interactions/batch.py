@@ -1,0 +1,73 @@
+"""FHIR batch: a Bundle of independent requests, each answered on its own (R4 http.html#batch)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.outcomes import FhirError, Issue, operation_outcome
+from schemas.parse import canonical_bytes
+from schemas.validate import check
+from service.bundle_entries import Entry, Outcome, answer_get, read_entry, response_entry
+from service.errors import status_of, unexpected
+from service.ingest import Ingest
+
+Resource = dict[str, Any]
+
+
+def run_batch(bundle: Resource, ingest: Ingest, *, representation: bool = False) -> dict[str, Any]:
+    """Do each entry of a batch Bundle; one that fails stops no other.
+
+    Raises `FhirError` only for the Bundle itself. Order of processing is DELETE, POST, PUT, GET.
+    """
+    entries = bundle.get("entry", [])
+    envelope = [{k: v for k, v in e.items() if k != "resource"} for e in entries]
+    check({**bundle, **({"entry": envelope} if entries else {})}, "Bundle")
+    answers: list[dict[str, Any]] = [{}] * len(entries)
+    order = {"DELETE": 0, "POST": 1, "PUT": 2}
+    by_method = sorted(
+        range(len(entries)),
+        key=lambda i: order.get(entries[i].get("request", {}).get("method", ""), 3),
+    )
+    for index in by_method:
+        try:
+            outcome = _do(read_entry(index, entries[index]), ingest)
+            answers[index] = response_entry(outcome, representation)
+        except FhirError as failure:
+            answers[index] = _failed(index, failure)
+        except Exception as failure:
+            answers[index] = _failed(index, unexpected(failure))
+    result: dict[str, Any] = {"resourceType": "Bundle", "type": "batch-response"}
+    if answers:
+        result["entry"] = answers
+    return result
+
+
+def _do(entry: Entry, ingest: Ingest) -> Outcome:
+    if entry.method == "GET":
+        return answer_get(entry, ingest.lake)
+    if entry.method == "DELETE":
+        version = ingest.delete(entry.resource_type, entry.id, entry.if_match)
+        return Outcome(version, "204 No Content")
+    body = canonical_bytes(entry.resource or {})
+    if entry.method == "POST":
+        created = ingest.create(body, entry.resource_type, if_none_exist=entry.if_none_exist)
+        return Outcome(created.version, "201 Created" if created.created else "200 OK")
+    version = ingest.update(body, entry.resource_type, entry.id, entry.if_match)
+    return Outcome(version, "201 Created" if version.version_id == 1 else "200 OK")
+
+
+def _failed(index: int, failure: FhirError) -> dict[str, Any]:
+    prefix = f"Bundle.entry[{index}].resource."
+    issues = [
+        Issue(
+            issue.severity,
+            issue.code,
+            issue.diagnostics,
+            tuple(
+                e if e.startswith("Bundle.") else prefix + e.partition(".")[2]
+                for e in issue.expression
+            ),
+        )
+        for issue in failure.issues
+    ]
+    return {"response": {"status": str(status_of(failure)), "outcome": operation_outcome(issues)}}

@@ -1,0 +1,43 @@
+"""POST of a Bundle to the base: transaction or batch (R4 http.html#transaction)."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.outcomes import error
+from schemas.parse import parse_resource
+from service.context import Ctx, FhirBody
+from service.interactions.batch import run_batch
+from service.interactions.transaction import transact
+from service.responses import fhir_resource
+
+router = APIRouter()
+
+
+@router.post("", summary="transaction, batch")
+@router.post("/", include_in_schema=False)
+def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
+    """Store a transaction whole or not at all, or do each entry of a batch."""
+    bundle = parse_resource(body)
+    if bundle["resourceType"] != "Bundle":
+        raise error(
+            "invalid",
+            f"Only a Bundle is posted to the base; post this to /fhir/{bundle['resourceType']}.",
+            "Bundle",
+        )
+    representation = "return=representation" in request.headers.get("prefer", "")
+    kind = bundle.get("type")
+    if kind == "transaction":
+        keep = ctx.settings.administrative_references == "logical"
+        answer = transact(
+            bundle, ctx.ingest, keep_administrative=keep, representation=representation
+        )
+    elif kind == "batch":
+        answer = run_batch(bundle, ctx.ingest, representation=representation)
+    else:
+        raise error(
+            "value",
+            "A Bundle posted to the base is a transaction or a batch; "
+            "to store any other Bundle as a document, post it to /fhir/Bundle.",
+            "Bundle.type",
+        )
+    return fhir_resource(answer, request)

@@ -1,0 +1,96 @@
+"""The CapabilityStatement: generated from what is registered, so that it cannot promise more."""
+
+from functools import lru_cache
+from importlib.metadata import version as package_version
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.search_params import search_params
+from schemas.structure import RESOURCE_TYPES
+from service.context import Ctx
+from service.responses import fhir_resource
+
+router = APIRouter()
+
+RELEASED = "2026-11-24"
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "delete",
+    "history-instance",
+    "create",
+    "search-type",
+)
+_COMMON = (
+    ("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id"),
+    ("_lastUpdated", "date", "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated"),
+)
+
+
+@router.get("/metadata", summary="capabilities")
+def capabilities(ctx: Ctx, request: Request) -> Response:
+    """What this server does (R4 http.html#capabilities)."""
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": RELEASED,
+        "publisher": "Chartlake",
+        "kind": "instance",
+        "software": {"name": "Chartlake", "version": package_version("chartlake")},
+        "implementation": {"description": "Chartlake FHIR data lake", "url": ctx.base(request)},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {"cors": False, "description": _security(ctx)},
+                "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+            }
+        ],
+    }
+    response = fhir_resource(statement, request)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _security(ctx: Ctx) -> str:
+    if ctx.settings.api_token_file:
+        return "Send a bearer token: Authorization: Bearer TOKEN."
+    return "No authentication: the service answers to this machine (loopback) only."
+
+
+@lru_cache(maxsize=256)
+def _resource(resource_type: str) -> dict[str, Any]:
+    params = [{"name": n, "type": kind, "definition": url} for n, kind, url in _COMMON]
+    params += [
+        {"name": param.code, "definition": param.url, "type": param.type}
+        for param in sorted(search_params(resource_type).values(), key=lambda p: p.code)
+    ]
+    described: dict[str, Any] = {
+        "type": resource_type,
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "not-match",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": params,
+    }
+    operations = _OPERATIONS.get(resource_type, ()) + _OPERATIONS["*"]
+    described["operation"] = [{"name": name, "definition": url} for name, url in operations]
+    return described
+
+
+_OPERATIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "*": (("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),),
+    "Patient": (("timeline", "https://chartlake.org/fhir/OperationDefinition/Patient-timeline"),),
+    "DocumentReference": (
+        ("nlp", "https://chartlake.org/fhir/OperationDefinition/DocumentReference-nlp"),
+    ),
+}

@@ -1,0 +1,17 @@
+"""FHIR create (R4 http.html#create), conditional create with `If-None-Exist` included."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.context import Ctx, FhirBody, ResourceType
+from service.responses import write_response
+
+router = APIRouter()
+
+
+@router.post("/{resource_type}", summary="create")
+def create(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Request) -> Response:
+    """Store a resource under a new id: 201 with `Location`, or 200 for a conditional match."""
+    condition = request.headers.get("if-none-exist", "")
+    created = ctx.ingest.create(body, resource_type, if_none_exist=condition)
+    return write_response(created.version, request, ctx.base(request), created=created.created)

@@ -1,0 +1,153 @@
+"""FHIR transaction: a Bundle stored whole or not at all.
+
+R4 http.html#transaction. Entries are processed DELETE, POST, PUT, GET, whatever their order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.ids import new_id
+from schemas.outcomes import FhirError, Issue, error, operation_outcome
+from schemas.validate import check
+from service.bundle_entries import METHODS, Entry, Outcome, answer_get, read_entry, response_entry
+from service.bundle_references import ConditionalReferences, rewrite
+from service.ingest import Ingest, find_one
+from storage.lake import Delete, Put
+
+Resource = dict[str, Any]
+
+
+def transact(
+    bundle: Resource, ingest: Ingest, *, keep_administrative: bool, representation: bool = False
+) -> dict[str, Any]:
+    """Store a transaction Bundle and return the response Bundle.
+
+    `keep_administrative`: policy for conditional references, see `bundle_references`.
+    `representation`: put the stored resources into the response.
+
+    Raises `FhirError` naming the entry that prevented it; then nothing at all is stored.
+    """
+    check(bundle, "Bundle")
+    entries = [read_entry(index, entry) for index, entry in enumerate(bundle.get("entry", []))]
+    with ingest.conditional:
+        outcomes = _store(entries, ingest, keep_administrative)
+    for entry in entries:
+        if entry.method == "GET":
+            outcomes[entry.index] = answer_get(entry, ingest.lake)
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction-response",
+        "entry": [response_entry(outcomes[entry.index], representation) for entry in entries],
+    }
+
+
+def _store(entries: list[Entry], ingest: Ingest, keep_administrative: bool) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    ids: dict[int, str] = {}
+    targets: dict[str, str] = {}
+    seen_urls: dict[str, int] = {}
+    for entry in entries:
+        if entry.method not in ("POST", "PUT"):
+            continue
+        ids[entry.index] = entry.id or new_id()
+        if entry.if_none_exist:
+            place = f"{entry.place}.request.ifNoneExist"
+            match = find_one(ingest.lake, entry.resource_type, entry.if_none_exist, place)
+            if match is not None:
+                outcomes[entry.index] = Outcome(match, "200 OK")
+                ids[entry.index] = match.id
+        if entry.full_url is not None:
+            if entry.full_url in seen_urls:
+                raise error(
+                    "invalid",
+                    f"Entries {seen_urls[entry.full_url]} and {entry.index} share a fullUrl.",
+                    f"{entry.place}.fullUrl",
+                )
+            seen_urls[entry.full_url] = entry.index
+            targets[entry.full_url] = f"{entry.resource_type}/{ids[entry.index]}"
+    new = [e for e in entries if e.index in ids and e.index not in outcomes]
+    stored = {e.index: {**rewrite(e.resource, targets), "id": ids[e.index]} for e in new}
+    pending = {(e.resource_type, ids[e.index]): stored[e.index] for e in new}
+    references = ConditionalReferences(
+        ingest.lake, pending, keep_administrative=keep_administrative
+    )
+    for entry in new:
+        resource = stored[entry.index]
+        _refuse_unknown_urn(resource, f"{entry.place}.resource")
+        references.resolve(resource, f"{entry.place}.resource")
+        ingest.check_note(resource, pending, f"{entry.place}.resource.")
+    _commit(entries, stored, ingest, outcomes, references.notices)
+    return outcomes
+
+
+def _commit(
+    entries: list[Entry],
+    stored: dict[int, Resource],
+    ingest: Ingest,
+    outcomes: dict[int, Outcome],
+    notices: list[Issue],
+) -> None:
+    operations: list[Put | Delete] = []
+    order: list[Entry] = []
+    for entry in sorted(entries, key=lambda e: METHODS.index(e.method)):
+        if entry.index in stored:
+            operations.append(
+                Put(
+                    stored[entry.index],
+                    method=entry.method,
+                    if_match=entry.if_match,
+                    must_not_exist=entry.method == "POST",
+                )
+            )
+            order.append(entry)
+        elif entry.method == "DELETE":
+            if _exists(ingest, entry):
+                operations.append(Delete(entry.resource_type, entry.id, entry.if_match))
+                order.append(entry)
+            else:
+                outcomes[entry.index] = Outcome(None, "204 No Content")
+    if not operations:
+        return
+    commit = ingest.commit(operations)
+    by_entry = _notices_by_entry(notices)
+    for entry, version in zip(order, commit.versions, strict=True):
+        if version.deleted:
+            outcomes[entry.index] = Outcome(version, "204 No Content")
+        else:
+            status = "201 Created" if version.version_id == 1 else "200 OK"
+            notes = by_entry.get(entry.index)
+            outcome = operation_outcome(notes) if notes else None
+            outcomes[entry.index] = Outcome(version, status, outcome=outcome)
+
+
+def _exists(ingest: Ingest, entry: Entry) -> bool:
+    try:
+        ingest.lake.read(entry.resource_type, entry.id)
+    except FhirError:
+        return False
+    return True
+
+
+def _notices_by_entry(notices: list[Issue]) -> dict[int, list[Issue]]:
+    grouped: dict[int, list[Issue]] = {}
+    for issue in notices:
+        index = int(issue.expression[0].partition("[")[2].partition("]")[0])
+        grouped.setdefault(index, []).append(issue)
+    return grouped
+
+
+def _refuse_unknown_urn(node: Any, place: str) -> None:
+    """A `urn:uuid:` reference that no entry of the Bundle answers would dangle for ever."""
+    if isinstance(node, dict):
+        text = node.get("reference")
+        if isinstance(text, str) and text.startswith(("urn:uuid:", "urn:oid:")):
+            raise error(
+                "invalid", "No entry of this Bundle has this fullUrl.", f"{place}.reference"
+            )
+        for key, value in node.items():
+            if isinstance(value, (dict, list)):
+                _refuse_unknown_urn(value, f"{place}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _refuse_unknown_urn(value, f"{place}[{index}]")

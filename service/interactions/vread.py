@@ -1,0 +1,25 @@
+"""FHIR vread (R4 http.html#vread)."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.outcomes import error
+from service.context import Ctx, ResourceType
+from service.responses import fhir_bytes, version_headers
+
+router = APIRouter()
+
+
+@router.api_route(
+    "/{resource_type}/{id}/_history/{version_id}", methods=["GET", "HEAD"], summary="vread"
+)
+def vread(
+    resource_type: ResourceType, id: str, version_id: str, ctx: Ctx, request: Request
+) -> Response:
+    """One version, current or not; 410 when that version is a deletion."""
+    if not version_id.isdigit():
+        raise error("not-found", f"{resource_type} versions are whole numbers from 1.")
+    version = ctx.lake.vread(resource_type, id, int(version_id[:18]))
+    if version.deleted:
+        raise error("deleted", f"Version {version_id} of this {resource_type} is its deletion.")
+    return fhir_bytes(version.body, request, 200, **version_headers(version))

@@ -1,0 +1,30 @@
+"""Opening a lake folder with the master key that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.settings import SettingError, Settings
+from storage.keys import KeyFileMasterKey, MasterKey, PassphraseMasterKey
+from storage.lake import Lake
+
+
+def master_key(settings: Settings) -> MasterKey | None:
+    """The configured master key; None stands for the lake's own key file."""
+    if settings.master_key_file and settings.passphrase_file:
+        raise SettingError("set master_key_file or passphrase_file, not both")
+    if settings.master_key_file:
+        return KeyFileMasterKey(Path(settings.master_key_file).expanduser())
+    if settings.passphrase_file:
+        path = Path(settings.passphrase_file).expanduser()
+        try:
+            passphrase = path.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as failure:
+            raise SettingError(f"passphrase_file {path}: {type(failure).__name__}") from None
+        return PassphraseMasterKey(passphrase)
+    return None
+
+
+def open_lake(settings: Settings, *, create: bool = True) -> Lake:
+    """The lake of the settings, open for reading and writing. The caller closes it."""
+    return Lake.open(settings.data_path, master_key=master_key(settings), create=create)

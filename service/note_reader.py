@@ -1,0 +1,61 @@
+"""Runs in the worker process: loads the NLP once, then reads one note per call."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+# The NLP is imported inside the functions: the serving process names them but never loads it.
+if TYPE_CHECKING:
+    from nlp import Annotator
+
+_annotator: Annotator | None = None
+
+
+def load(model: str) -> None:
+    """Process initializer: build the pipeline; end with the service even if it is killed."""
+    global _annotator
+    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    from nlp import Annotator, NlpConfig
+
+    _annotator = Annotator.load(NlpConfig(ner_model=model or None))
+
+
+def ready() -> str:
+    """Version of the pipeline, once it is loaded."""
+    from nlp import PIPELINE_VERSION
+
+    return PIPELINE_VERSION
+
+
+def read(
+    texts: list[str], source: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Mentions of all texts of a note as JSON objects, and the resources made of them.
+
+    `source`: the fields of `nlp.to_fhir.NoteSource`.
+    """
+    from nlp.to_fhir import NoteSource, to_resources
+
+    mentions = [mention for text in texts for mention in _loaded().annotate(text)]
+    return [mention.to_dict() for mention in mentions], to_resources(mentions, NoteSource(**source))
+
+
+def mentions(text: str) -> list[dict[str, Any]]:
+    """Mentions of one text as JSON objects."""
+    return [mention.to_dict() for mention in _loaded().annotate(text)]
+
+
+def _loaded() -> Annotator:
+    if _annotator is None:
+        raise RuntimeError("the note reader's process was not initialised")
+    return _annotator
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)

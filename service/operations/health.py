@@ -1,0 +1,30 @@
+"""Liveness and readiness, for process managers and load balancers. No PHI in any of them."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from service.context import Ctx
+
+router = APIRouter()
+
+
+@router.get("/healthz", summary="is the process alive")
+def healthz() -> dict[str, str]:
+    """200 as long as the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="can it take requests")
+def readyz(ctx: Ctx) -> Response:
+    """200 when the lake is open and the note reader is loaded (or switched off), else 503."""
+    state = ctx.enricher.state
+    body: dict[str, Any] = {"lake": "open", "nlp": state}
+    return JSONResponse(body, 200 if state in ("ready", "off") else 503)
+
+
+@router.get("/status", summary="what is in the lake")
+def status(ctx: Ctx) -> dict[str, Any]:
+    """Counts by resource type, the last commit, segments and bytes on disk, unread notes."""
+    return {**ctx.lake.stats(), "notes_unread": ctx.enricher.backlog(), "nlp": ctx.enricher.state}

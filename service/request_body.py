@@ -1,0 +1,51 @@
+"""Reading a request's body: size and media type checked before anything is parsed."""
+
+from __future__ import annotations
+
+from email.message import Message
+
+from fastapi import Request
+
+from schemas.outcomes import error
+
+FHIR_JSON_TYPES = frozenset(
+    {"application/fhir+json", "application/json", "application/json+fhir", "text/json"}
+)
+
+
+def media_type(header: str | None) -> tuple[str, str | None]:
+    """The media type in lower case and its charset parameter, from a `Content-Type` header."""
+    message = Message()
+    message["content-type"] = header or ""
+    return message.get_content_type() if header else "", message.get_content_charset()
+
+
+async def read_limited(request: Request, limit_bytes: int) -> bytes:
+    """The body, refused with `too-large` (413) as soon as it passes `limit_bytes`."""
+    declared = request.headers.get("content-length", "")
+    too_large = error(
+        "too-large", f"The request body is larger than the {limit_bytes:,} bytes accepted here."
+    )
+    if declared.isdigit() and int(declared) > limit_bytes:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def fhir_body(request: Request) -> bytes:
+    """Dependency: the bytes of a FHIR JSON body. Raises `unsupported-media` for anything else."""
+    kind, charset = media_type(request.headers.get("content-type"))
+    if kind not in FHIR_JSON_TYPES:
+        raise error(
+            "unsupported-media",
+            f"Content-Type {kind or '(none)'} is not accepted; send application/fhir+json.",
+        )
+    if charset not in (None, "utf-8", "utf8", "us-ascii"):
+        raise error("unsupported-media", f"FHIR JSON is UTF-8; charset {charset} is not accepted.")
+    return await read_limited(request, request.app.state.settings.max_body_bytes)

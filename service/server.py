@@ -1,0 +1,47 @@
+"""Runs the service: lake opened, uvicorn started, everything closed at the end."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+
+from service.app import create_app
+from service.lake_access import open_lake
+from service.settings import Settings, check_exposure
+from storage.lake import Lake
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted. Raises `SettingError` or `FhirError` before anything is served."""
+    check_exposure(settings)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Request lines hold patient ids and search terms: they are not logged.
+    logging.getLogger("uvicorn.access").disabled = True
+    listener = _listen(settings)
+    lake: Lake = open_lake(settings)
+    with lake:
+        app = create_app(lake, settings)
+        config = uvicorn.Config(
+            app, access_log=False, log_config=None, timeout_graceful_shutdown=10, lifespan="on"
+        )
+        host, port = listener.getsockname()[:2]
+        logging.getLogger("chartlake").info("FHIR base: http://%s:%s/fhir", host, port)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as failure:
+        listener.close()
+        raise SystemExit(
+            f"cannot listen on {settings.host}:{settings.port}: {failure.strerror}; "
+            "choose another with --port"
+        ) from None
+    listener.listen(128)
+    return listener

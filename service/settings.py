@@ -1,0 +1,157 @@
+"""Every setting of the service, in one table; read once, at start.
+
+Order of precedence: command line, environment (`CHARTLAKE_<NAME>`), `chartlake.toml`, default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ENV_PREFIX = "CHARTLAKE_"
+
+
+class SettingError(ValueError):
+    """A setting is unknown, malformed or unsafe; the message is for the operator."""
+
+
+class Setting(NamedTuple):
+    """One row of the settings table: `name`, `default` (its type is the setting's), `help`."""
+
+    name: str
+    default: Any
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data", "data", "Folder of the lake."),
+    Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
+    Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),
+    Setting("base_url", "", "Public URL of the service, for links; empty: taken from the request."),
+    Setting("master_key_file", "", "Master key file; empty: `<data>/keys/master.key`."),
+    Setting("passphrase_file", "", "File holding the master passphrase (instead of a key file)."),
+    Setting("api_token_file", "", "Accepted bearer tokens, hashed (see `chartlake token`)."),
+    Setting("max_body_bytes", 134_217_728, "Largest request body, in bytes."),
+    Setting("max_note_bytes", 2_097_152, "Largest text of one note, in bytes."),
+    Setting("nlp", True, "Read notes as they arrive."),
+    Setting("nlp_workers", 1, "Processes that read notes."),
+    Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),
+    Setting("nlp_timeout_s", 120, "Longest time for reading one note, in seconds."),
+    Setting(
+        "administrative_references",
+        "logical",
+        "Conditional reference to a Practitioner, PractitionerRole, Organization or Location that "
+        "matches nothing: `logical` keeps it as an identifier reference, `refuse` refuses the "
+        "transaction.",
+    ),
+    Setting("sql_timeout_s", 30, "Longest run time of one SQL query, in seconds."),
+    Setting("sql_max_rows", 100_000, "Most rows one SQL query returns; more is said to be cut."),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force; attributes are the names in `SETTINGS`."""
+
+    values: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def data_path(self) -> Path:
+        """Folder of the lake, absolute."""
+        return Path(self.values["data"]).expanduser().absolute()
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    config_file: Path | None = None,
+) -> Settings:
+    """Settings from `overrides` (None values are skipped), environment, TOML file and defaults.
+
+    Raises `SettingError` for an unknown name, a value of the wrong type, or a missing config file.
+    """
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    path = config_file or Path(environ.get(ENV_PREFIX + "CONFIG", "chartlake.toml"))
+    if path.exists():
+        values.update(_from_toml(path))
+    elif config_file is not None:
+        raise SettingError(f"config file {path} does not exist")
+    for setting in SETTINGS:
+        text = environ.get(ENV_PREFIX + setting.name.upper())
+        if text is not None:
+            values[setting.name] = _convert(setting, text, ENV_PREFIX + setting.name.upper())
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            if name not in _BY_NAME:
+                raise SettingError(f"unknown setting {name!r}")
+            values[name] = _convert(_BY_NAME[name], value, name)
+    if values["administrative_references"] not in ("logical", "refuse"):
+        raise SettingError("administrative_references must be `logical` or `refuse`")
+    return Settings(values)
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen off loopback without authentication. Raises `SettingError`."""
+    if is_loopback(settings.host) or settings.api_token_file:
+        return
+    raise SettingError(
+        f"refusing to listen on {settings.host} without authentication: set api_token_file "
+        "(make one with `chartlake token new NAME --file FILE`), or listen on 127.0.0.1"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """True when `host` is `localhost` or a literal loopback address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise SettingError(f"{path} is not valid TOML: {failure}") from None
+    unknown = sorted(set(document) - set(_BY_NAME))
+    if unknown:
+        raise SettingError(f"{path}: unknown setting {unknown[0]!r}")
+    return {name: _convert(_BY_NAME[name], value, str(path)) for name, value in document.items()}
+
+
+def _convert(setting: Setting, value: Any, where: str) -> Any:
+    """`value` as the type of the setting's default."""
+    kind = type(setting.default)
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("1", "true", "yes", "on"):
+            return True
+        if str(value).lower() in ("0", "false", "no", "off"):
+            return False
+        raise SettingError(f"{where}: {setting.name} must be true or false")
+    if kind is int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise SettingError(f"{where}: {setting.name} must be a whole number") from None
+        if number < 0:
+            raise SettingError(f"{where}: {setting.name} must not be negative")
+        return number
+    return str(value)

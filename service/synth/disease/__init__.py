@@ -1,0 +1,1 @@
+"""Chronic diseases, acute illness and pregnancy as small state machines over a `Chart`."""

@@ -1,0 +1,50 @@
+"""What an analytic query reads: the part of a snapshot that this package relies on.
+
+`storage.snapshot.Snapshot` satisfies these protocols; so does the in-memory one of the tests.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class SegmentSource(Protocol):
+    """One immutable encrypted Parquet file, with what is needed to open it."""
+
+    @property
+    def path(self) -> str | Path:
+        """Where the file lies. A path is never reused for other content."""
+
+    @property
+    def decryption_properties(self) -> object | None:
+        """`pyarrow.parquet.encryption` properties holding this segment's data key."""
+
+    @property
+    def rows(self) -> int:
+        """Number of versions in the segment."""
+
+
+class SnapshotSource(Protocol):
+    """The lake as it was right after commit `t`."""
+
+    @property
+    def t(self) -> int:
+        """The commit that this snapshot shows."""
+
+    @property
+    def instant(self) -> dt.datetime:
+        """When commit `t` was made (aware, UTC)."""
+
+    def segments(self, resource_type: str) -> Sequence[SegmentSource]:
+        """The segments that hold versions of a type, in any order."""
+
+    def hot_rows(self, resource_type: str) -> pa.Table:
+        """Versions not yet in a segment, with the columns that the segments have."""
+
+    def superseded(self, resource_type: str) -> pa.Array | pa.ChunkedArray:
+        """The `v` of every version that is not current as of `t`."""

@@ -1,0 +1,114 @@
+"""Read-only SQL over the views of one snapshot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from schemas.outcomes import FhirError, error
+from storage.analytics import scan
+from storage.analytics.session import Session, open_session
+from storage.analytics.source import SnapshotSource
+from storage.analytics.sql_errors import no_such_view, query_error, timeout_error
+from storage.analytics.statement import Statement, inspect
+from storage.analytics.table import Table
+
+_MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+# Rows are taken from DuckDB in batches of so many, so that a cut-off answer costs little more
+# than the rows that are kept.
+_BATCH_ROWS = 8192
+
+# An answer is held in memory whole; 100,000 bodies of 20 KB would be 2 GB.
+_MAX_RESULT_BYTES = 512 * 2**20
+
+
+def run(
+    snapshot: SnapshotSource,
+    query: str,
+    parameters: Sequence[Any] | Mapping[str, Any] = (),
+    timeout_s: float = 30,
+    max_rows: int = 100_000,
+) -> Table:
+    """Answer one SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN statement.
+
+    `parameters` are bound: a sequence for `?` and `$1`, a mapping for `$name`. Views are those of
+    `scan.view_names()`, each as of `snapshot.t`, without deleted resources. Times are UTC.
+
+    Raises FhirError: `invalid` (syntax, unknown view or column, failure on a value),
+    `not-supported` (more than one statement, or not a read), `timeout` (longer than
+    `timeout_s` seconds), `too-large` (more memory than allowed). No message quotes data.
+    """
+    with open_session(timeout_s) as session:
+        try:
+            statement = inspect(session.connection, query)
+            register_views(session, snapshot, statement)
+            if session.timed_out:
+                raise timeout_error(timeout_s)
+            return _fetch(session, statement.text, parameters, max_rows)
+        except FhirError:
+            raise
+        except (duckdb.Error, OSError, pa.ArrowException) as exc:
+            raise _explain(session, exc, query) from None
+
+
+def register_views(session: Session, snapshot: SnapshotSource, statement: Statement) -> None:
+    """Register each view that the statement names, with no more columns than it can mean."""
+    lists_views = statement.lists_relations
+    for view in scan.view_names():
+        if view in statement.tables:
+            names = None if view in statement.whole else statement.names
+            scan.register(session.connection, snapshot, view, names)
+        elif lists_views:
+            scan.register_empty(session.connection, view)
+
+
+def _fetch(
+    session: Session, query: str, parameters: Sequence[Any] | Mapping[str, Any], max_rows: int
+) -> Table:
+    bound = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    relation = session.connection.sql(query, params=bound or None)
+    if relation is None:
+        raise error("not-supported", "the statement gives no rows")
+    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    batches: list[pa.RecordBatch] = []
+    rows = size_bytes = 0
+    truncated = False
+    for batch in reader:
+        if rows + batch.num_rows > max_rows:
+            batch = batch.slice(0, max_rows - rows)
+            truncated = True
+        rows += batch.num_rows
+        size_bytes += batch.nbytes
+        if size_bytes > _MAX_RESULT_BYTES:
+            raise error(
+                "too-large",
+                f"the answer is larger than {_MAX_RESULT_BYTES // 2**20} MiB; select fewer "
+                "columns or fewer rows",
+            )
+        batches.append(batch)
+        if truncated:
+            break
+    return Table(pa.Table.from_batches(batches, reader.schema), truncated=truncated)
+
+
+def _explain(session: Session, exc: Exception, query: str) -> FhirError:
+    if session.timed_out or "INTERRUPT" in str(exc)[:16]:
+        return timeout_error(session.timeout_s)
+    missing = _MISSING_TABLE.search(str(exc))
+    if isinstance(exc, duckdb.CatalogException) and missing:
+        return no_such_view(missing[1], scan.view_names())
+    if isinstance(exc, duckdb.BinderException):
+        # The views were registered with the columns that the query names, so DuckDB could only
+        # suggest among those. Bind once more against all columns, for its better suggestion.
+        try:
+            for view in scan.view_names():
+                scan.register_empty(session.connection, view)
+            session.connection.sql(f"DESCRIBE {query}")
+        except duckdb.Error as second:
+            return query_error(second)
+    return query_error(exc)

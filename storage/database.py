@@ -1,0 +1,202 @@
+"""`hot.db`: one page-encrypted SQLite database, its connections and its tables.
+
+| table | key | what |
+|---|---|---|
+| `lake` | `name` | identity and layout of the lake |
+| `term` | `id` | text ↔ small number, for what recurs in every row (types, parameters, systems) |
+| `commit_log` | `t` | when commit `t` was made, and its first version |
+| `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it |
+| `hot_body` | `v` | its bytes, until a segment has them |
+| `segment` | `id` | one row a Parquet file: key, size, and up to which `v` it took its type |
+| `segment_begun` | `file` | files being written, to be removed after a crash |
+| `consumer_cursor` | `name` | last `t` that a consumer has dealt with |
+| `resource_count` | `type` | current resources of a type |
+| `*_index` | | the search index, see `storage/index` |
+
+`v` counts versions across the lake and grows with `t`. A version is visible at `T` when
+`t <= T` and `t_end` is null or beyond `T`: rows are never changed otherwise, so any past `T` can be
+read while others write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+from schemas.outcomes import error
+
+from storage import index
+from storage.private_files import create_file
+
+LAYOUT = 1
+
+_READER_CACHE_KIB = 16 * 1024
+_WRITER_CACHE_KIB = 64 * 1024
+
+# Pages of WAL before the writer copies them into the database: 16 MiB, so that a burst of commits
+# pays for it seldom.
+_CHECKPOINT_PAGES = 4096
+
+_TABLES = """
+CREATE TABLE lake (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE term (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE commit_log (t INTEGER PRIMARY KEY, instant_us INTEGER NOT NULL, first_v INTEGER NOT NULL);
+CREATE INDEX commit_log_instant ON commit_log (instant_us);
+CREATE TABLE version (
+  v INTEGER PRIMARY KEY,
+  type INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  version_id INTEGER NOT NULL,
+  t INTEGER NOT NULL,
+  t_end INTEGER,
+  method TEXT NOT NULL,
+  deleted INTEGER NOT NULL,
+  patient_id TEXT,
+  segment INTEGER,
+  segment_row INTEGER
+);
+CREATE UNIQUE INDEX version_id ON version (type, id, version_id);
+CREATE INDEX version_type ON version (type, v);
+CREATE INDEX version_ended ON version (type, t_end) WHERE t_end IS NOT NULL;
+CREATE INDEX version_deleted ON version (type, t) WHERE deleted;
+CREATE TABLE hot_body (v INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE segment (
+  id INTEGER PRIMARY KEY,
+  type INTEGER NOT NULL,
+  file TEXT NOT NULL UNIQUE,
+  wrapped_key BLOB NOT NULL,
+  rows INTEGER NOT NULL,
+  group_rows INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  min_v INTEGER NOT NULL,
+  max_v INTEGER NOT NULL,
+  settled INTEGER NOT NULL
+);
+CREATE INDEX segment_type ON segment (type, max_v);
+CREATE TABLE segment_begun (file TEXT PRIMARY KEY, type INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE consumer_cursor (name TEXT PRIMARY KEY, t INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE resource_count (type INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+"""
+
+
+class Database:
+    """Opens connections to one `hot.db`; lends them to readers."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self.path = path
+        self._key = key
+        self._idle: list[apsw.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def create(self, lake_id: str) -> None:
+        """Make the file with its tables. Durable and closed on return."""
+        # SQLite would make it as the umask has it; its -wal and -shm take the mode of the file.
+        create_file(self.path, b"")
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            with connection:
+                connection.execute(_TABLES)
+                for table in index.TABLES:
+                    connection.execute(table.DDL)
+                connection.executemany(
+                    "INSERT INTO lake VALUES (?, ?)", [("id", lake_id), ("layout", str(LAYOUT))]
+                )
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+    def check(self, lake_id: str) -> None:
+        """Refuse a file of another key, lake or layout (FhirError) before anything is written."""
+        try:
+            connection = self._connect(writable=False)
+            try:
+                found = dict(connection.execute("SELECT name, value FROM lake"))
+            finally:
+                connection.close()
+        except apsw.Error as failure:
+            raise error(
+                "forbidden",
+                f"{self.path} cannot be read with the key of this lake's keystore "
+                f"({type(failure).__name__}): it belongs to another lake or is damaged. "
+                "Bring back the hot.db and keys/keystore.json that belong together.",
+            ) from None
+        if found.get("id") != lake_id:
+            raise error("forbidden", f"{self.path} belongs to another lake than its keystore.")
+        if found.get("layout") != str(LAYOUT):
+            raise error(
+                "not-supported",
+                f"{self.path} has layout {found.get('layout')}; this release reads {LAYOUT}.",
+            )
+
+    def writer(self) -> apsw.Connection:
+        """A new connection that may write; the caller closes it."""
+        connection = self._connect()
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on the disk when COMMIT returns.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+        # The pages are encrypted; zeroing bodies that move to segments would cost writes for little.
+        connection.execute("PRAGMA secure_delete = FAST")
+        connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
+        return connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """A connection in a read transaction: everything read in it is of one moment."""
+        connection = self._take()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            try:
+                connection.execute("ROLLBACK")
+            except apsw.Error:
+                self._drop(connection)
+            else:
+                self._give(connection)
+
+    def close(self) -> None:
+        """Close the readers' connections. Those in use are closed when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> apsw.Connection:
+        with self._lock:
+            if self._closed:
+                raise error("unavailable", "The lake is closed.")
+            if self._idle:
+                return self._idle.pop()
+        connection = self._connect(writable=False)
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+        return connection
+
+    def _give(self, connection: apsw.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _drop(self, connection: apsw.Connection) -> None:
+        with contextlib.suppress(apsw.Error):
+            connection.close()
+
+    def _connect(self, *, writable: bool = True) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writable else 0)
+        connection = apsw.Connection(str(self.path), flags=flags)
+        connection.execute("PRAGMA cipher = 'chacha20'")
+        # "raw:" = the 32 bytes are the key itself: it is random, no passphrase to be stretched.
+        connection.execute(f"PRAGMA hexkey = '{(b'raw:' + self._key).hex()}'")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.set_busy_timeout(10_000)
+        if not writable:
+            connection.execute("PRAGMA query_only = ON")
+        return connection

@@ -1,0 +1,70 @@
+"""Comparison prefixes. https://hl7.org/fhir/R4/search.html#prefix
+
+With the search value as an interval `[low, high)`, a stored interval matches
+
+| prefix | when |
+|---|---|
+| eq | it lies within the search interval |
+| ne | it does not lie within it |
+| gt, lt | a part of it is beyond `high`, before `low` |
+| ge, le | gt or eq, lt or eq |
+| sa, eb | all of it is beyond `high`, before `low` |
+| ap | it overlaps the search interval, widened by a tenth |
+
+A number is such an interval for eq and ne only (`5.4` is 5.35 to 5.45); for the other prefixes it
+is exact, as the specification has it.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+
+
+def split_prefix(text: str) -> tuple[str, str]:
+    """The comparison prefix (`eq` when there is none) and the rest."""
+    if text[:2] in PREFIXES:
+        return text[:2], text[2:]
+    return "eq", text
+
+
+def number_condition(text: str) -> tuple[str, tuple[float, ...]]:
+    """SQL over stored `low` and `high` (both included) for a number. Raises ValueError."""
+    prefix, digits = split_prefix(text)
+    found = _NUMBER.fullmatch(digits)
+    if found is None:
+        raise ValueError("a number is needed (an optional prefix, digits, decimals, exponent)")
+    number = Decimal(digits)
+    exact = float(number)
+    if prefix in ("eq", "ne"):
+        low, high = _implied_interval(number, with_exponent=found[2] is not None)
+        if prefix == "eq":
+            return "low >= ? AND low < ? AND high < ?", (low, high, high)
+        return "low < ? OR high >= ?", (low, high)
+    if prefix == "ap":
+        slack = abs(exact) / 10
+        return "low <= ? AND high >= ?", (exact + slack, exact - slack)
+    comparison = {
+        "gt": "high > ?",
+        "lt": "low < ?",
+        "ge": "high >= ?",
+        "le": "low <= ?",
+        "sa": "low > ?",
+        "eb": "high < ?",
+    }
+    return comparison[prefix], (exact,)
+
+
+def _implied_interval(number: Decimal, *, with_exponent: bool) -> tuple[float, float]:
+    """Half a unit of the last digit to each side: `100` is 99.5 to 100.5, `1e2` is 95 to 105."""
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    # The specification's own example has 1e2 as [95, 105): half a unit of the digit after the last.
+    half = Decimal(5).scaleb(exponent - (2 if with_exponent else 1))
+    if with_exponent:
+        half *= 10 if exponent < 0 else 1
+    return float(number - half), float(number + half)

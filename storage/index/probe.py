@@ -1,0 +1,61 @@
+"""What an index table answers: a probe, the rows of one parameter that meet one alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Find = Callable[[str], int | None]
+"""The number of a text, None when no row can have it."""
+
+Intern = Callable[[str], int]
+"""The number of a text, a new one where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A condition over the columns of one index table.
+
+    `by_version`: the table is keyed so that one `v` can be checked in logarithmic time.
+    `seekable`: an index finds the rows, reading little more than those that meet the condition.
+    """
+
+    table: str
+    where: str
+    args: tuple[Any, ...]
+    by_version: bool = True
+    seekable: bool = True
+
+    def select(self) -> str:
+        """SQL for the `v` of all rows that meet it."""
+        return f"SELECT v FROM {self.table} WHERE {self.where}"
+
+
+def escape_like(text: str) -> str:
+    """Text for a LIKE pattern with `ESCAPE '\\'`."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def after_prefix(text: str) -> str | None:
+    """The least text that sorts after every text beginning with `text`; None when there is none.
+
+    SQLite compares text as UTF-8 bytes, which is the order of code points.
+    """
+    for position in range(len(text) - 1, -1, -1):
+        code_point = ord(text[position])
+        if code_point < 0x10FFFF:
+            # Surrogates are no characters: the code point after U+D7FF is U+E000.
+            following = 0xE000 if code_point == 0xD7FF else code_point + 1
+            return text[:position] + chr(following)
+    return None
+
+
+def prefix_condition(column: str, text: str) -> tuple[str, tuple[str, ...]]:
+    """`column` begins with `text`, as a range that an index can seek."""
+    end = after_prefix(text)
+    if not text:
+        return "1", ()
+    if end is None:
+        return f"{column} >= ?", (text,)
+    return f"{column} >= ? AND {column} < ?", (text, end)

@@ -1,0 +1,70 @@
+"""Reference parameters: by type and id, or by URL for what lies elsewhere.
+
+https://hl7.org/fhir/R4/search.html#reference. `target` is the id of a relative reference, or the
+whole URL of another one; `type` is 0 where the reference does not say it.
+"""
+
+from __future__ import annotations
+
+from schemas.ids import is_id, parse_reference
+from schemas.search_values import ReferenceValue
+from schemas.structure import RESOURCE_TYPES
+
+from storage.index.probe import Find, Intern, Probe, prefix_condition
+from storage.query.escapes import unescape
+
+NAME = "reference_index"
+DDL = """
+CREATE TABLE reference_index (
+  p INTEGER NOT NULL, target TEXT NOT NULL, v INTEGER NOT NULL, type INTEGER NOT NULL,
+  PRIMARY KEY (p, target, v, type)
+) WITHOUT ROWID
+"""
+INSERT = "INSERT INTO reference_index (v, p, target, type) VALUES (?, ?, ?, ?)"
+COLUMNS = "v, p, target, type"
+
+ANY_TYPE = 0
+
+
+def row(p: int, value: ReferenceValue, intern: Intern) -> tuple[int, str, int]:
+    """The row of a value, without `v`."""
+    target = value.url or value.id or ""
+    return p, target, intern(value.resource_type) if value.resource_type else ANY_TYPE
+
+
+def probes(p: int, text: str, find: Find, resource_type: str | None = None) -> list[Probe]:
+    """Rows for `id`, `Type/id`, or a URL (with any `|version` when none is given).
+
+    `resource_type` is that of a modifier (`subject:Patient`). Raises ValueError for anything else.
+    """
+    value = unescape(text)
+    if is_id(value):
+        return _local(p, value, resource_type, find)
+    parsed = parse_reference(value)
+    if parsed.kind == "relative" and parsed.id is not None:
+        if resource_type is not None and parsed.resource_type != resource_type:
+            raise ValueError(f"the modifier says {resource_type}, the value another type")
+        return _local(p, parsed.id, parsed.resource_type, find)
+    if parsed.kind not in ("absolute", "urn"):
+        raise ValueError("a reference is an id, Type/id or a URL")
+    where, args = prefix_condition("target", value + "|")
+    return [
+        Probe(NAME, "p = ? AND target = ?", (p, value)),
+        Probe(NAME, f"p = ? AND {where}", (p, *args), by_version=False),
+    ]
+
+
+def present(p: int) -> Probe:
+    """Rows of any value, for `:missing`."""
+    return Probe(NAME, "p = ?", (p,), False, False)
+
+
+def _local(p: int, id: str, resource_type: str | None, find: Find) -> list[Probe]:
+    if resource_type is None:
+        return [Probe(NAME, "p = ? AND target = ?", (p, id))]
+    if resource_type not in RESOURCE_TYPES:
+        raise ValueError("the type named is not a resource type of R4")
+    number = find(resource_type)
+    if number is None:
+        return []
+    return [Probe(NAME, "p = ? AND target = ? AND type = ?", (p, id, number))]

@@ -1,0 +1,118 @@
+"""A lake's folder: what lies where, making a new one, and refusing one that is not whole."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.outcomes import error
+
+from storage.database import Database
+from storage.keys import KeyFileMasterKey, MasterKey
+from storage.keystore import FILE_NAME, Keystore
+from storage.private_files import FolderLock, make_folder, sync_folder
+
+
+@dataclass(frozen=True)
+class LakeFolder:
+    """Paths in one lake folder."""
+
+    path: Path
+
+    @property
+    def keystore(self) -> Path:
+        """Wrapped keys."""
+        return self.path / "keys" / FILE_NAME
+
+    @property
+    def default_master_key(self) -> Path:
+        """The master key file used when no other master key is given."""
+        return self.path / "keys" / "master.key"
+
+    @property
+    def database(self) -> Path:
+        """The hot tier, versions and index."""
+        return self.path / "hot.db"
+
+    @property
+    def segments(self) -> Path:
+        """The folder of the Parquet segments, one folder per type in it."""
+        return self.path / "lake"
+
+    def open(
+        self, master_key: MasterKey | None, *, create: bool
+    ) -> tuple[FolderLock, Keystore, Database]:
+        """Lock the folder, open its keys and check its database; make them when it is new.
+
+        Raises FhirError: `not-found` (no lake there and `create` is false), `conflict` (in use),
+        `forbidden` (another master key, keystore or database), `invalid` (parts are missing).
+        """
+        if not create and not self.keystore.exists() and not self.database.exists():
+            raise error("not-found", f"There is no lake at {self.path}.")
+        make_folder(self.path)
+        lock = FolderLock(self.path)
+        try:
+            keystore, database = self._open(master_key, create=create)
+        except BaseException:
+            lock.release()
+            raise
+        return lock, keystore, database
+
+    def _open(self, master_key: MasterKey | None, *, create: bool) -> tuple[Keystore, Database]:
+        unfinished = self.database.with_name("hot.db.new")
+        if self.keystore.exists():
+            if not self.database.exists() and unfinished.exists():
+                # A crash between the two steps of making the lake; see `_create`.
+                unfinished.rename(self.database)
+                sync_folder(self.path)
+            if not self.database.exists():
+                raise error(
+                    "invalid",
+                    f"{self.database} is missing, but {self.keystore} is there. Bring hot.db back "
+                    "from a backup; a lake without it cannot be read.",
+                )
+            master_key = master_key or KeyFileMasterKey(self.default_master_key)
+            keystore = Keystore.read(self.keystore, master_key)
+            database = Database(self.database, keystore.database_key)
+            database.check(keystore.lake_id)
+            return keystore, database
+        if self.database.exists() or (self.segments.exists() and any(self.segments.iterdir())):
+            raise error(
+                "invalid",
+                f"{self.keystore} is missing, but there is data in {self.path}. Bring the keystore "
+                "back from a backup; the data cannot be read without it.",
+            )
+        if not create:
+            raise error("not-found", f"There is no lake at {self.path}.")
+        return self._create(master_key, unfinished)
+
+    def _create(self, master_key: MasterKey | None, unfinished: Path) -> tuple[Keystore, Database]:
+        """The keystore appears when the database is whole; the database gets its name after it."""
+        make_folder(self.keystore.parent)
+        make_folder(self.segments)
+        if master_key is None:
+            master_key = KeyFileMasterKey(self.default_master_key)
+            if not self.default_master_key.exists():
+                KeyFileMasterKey.create(self.default_master_key)
+        for leftover in (unfinished, *self._companions(unfinished)):
+            leftover.unlink(missing_ok=True)
+        keystore = Keystore.new()
+        Database(unfinished, keystore.database_key).create(keystore.lake_id)
+        sync_folder(self.path)
+        keystore.write(self.keystore, master_key)
+        unfinished.rename(self.database)
+        sync_folder(self.path)
+        return keystore, Database(self.database, keystore.database_key)
+
+    def bytes_on_disk(self) -> int:
+        """Size of all files of the lake."""
+        total = 0
+        for path in self.path.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size if path.is_file() else 0
+        return total
+
+    @staticmethod
+    def _companions(database: Path) -> tuple[Path, Path]:
+        return database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")

@@ -1,0 +1,166 @@
+"""What a transaction is made of, and its preparation outside of the writer.
+
+Everything that needs the resource itself (its bytes, index values, patient) is worked out in the
+caller's thread; the writer only looks up, numbers and stores.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.compartments import patient_ids
+from schemas.ids import is_id
+from schemas.outcomes import error
+from schemas.parse import canonical_bytes, parse_resource
+from schemas.structure import RESOURCE_TYPES
+
+from storage import index
+from storage.terms import Terms
+
+METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+
+# Stands in a body where the writer will put what only it knows. Random, so that no resource can
+# hold it by intent.
+_STAMP = f"chartlake-{secrets.token_hex(16)}"
+_STAMPED = f'"versionId":"{_STAMP}","lastUpdated":"{_STAMP}"'.encode()
+
+
+@dataclass(frozen=True)
+class Put:
+    """Store a version of a resource, which carries `resourceType` and `id`.
+
+    `if_match`: the version that must be current, else `precondition`. `must_not_exist`: `conflict`
+    when there is a current version. `method`: the HTTP verb to record.
+    """
+
+    resource: dict[str, Any]
+    method: str = "PUT"
+    if_match: int | None = None
+    must_not_exist: bool = False
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Hide a resource; its versions stay. `if_match` as for `Put`."""
+
+    resource_type: str
+    id: str
+    if_match: int | None = None
+
+
+Operation = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operation with all that the writer needs; `body` is None for a deletion."""
+
+    resource_type: str
+    type_term: int
+    id: str
+    method: str
+    if_match: int | None
+    must_not_exist: bool
+    patient_id: str | None
+    body: tuple[bytes, bytes] | None
+    rows: index.Rows
+
+
+def prepare(operations: Sequence[Operation], terms: Terms) -> list[Prepared]:
+    """Check and prepare the operations of one transaction.
+
+    Raises FhirError: `invalid` for two operations on one resource, an unknown type, a missing or
+    malformed id.
+    """
+    seen: set[tuple[str, str]] = set()
+    prepared = []
+    for operation in operations:
+        if isinstance(operation, Put):
+            found = _prepare_put(operation, terms)
+        else:
+            found = _prepare_delete(operation, terms)
+        key = (found.resource_type, found.id)
+        if key in seen:
+            raise error(
+                "invalid",
+                f"The transaction has two operations on {key[0]}/{key[1]}; it may have one.",
+                f"{key[0]}.id",
+            )
+        seen.add(key)
+        prepared.append(found)
+    return prepared
+
+
+def _prepare_put(put: Put, terms: Terms) -> Prepared:
+    resource = put.resource
+    resource_type, id = resource.get("resourceType"), resource.get("id")
+    if not isinstance(resource_type, str) or resource_type not in RESOURCE_TYPES:
+        raise error("invalid", "The resource's resourceType is not one of R4.", "resourceType")
+    if not isinstance(id, str) or not is_id(id):
+        raise error(
+            "invalid",
+            f"The {resource_type} needs an id of 1 to 64 letters, digits, dots and dashes.",
+            f"{resource_type}.id",
+        )
+    if put.method not in METHODS:
+        raise ValueError(f"method {put.method!r} is not one of {', '.join(sorted(METHODS))}")
+    before, after, stored = _body(resource)
+    patients = patient_ids(stored)
+    return Prepared(
+        resource_type,
+        terms.id(resource_type),
+        id,
+        put.method,
+        put.if_match,
+        put.must_not_exist,
+        patients[0] if patients else None,
+        (before, after),
+        index.rows(stored, terms.id),
+    )
+
+
+def _prepare_delete(delete: Delete, terms: Terms) -> Prepared:
+    if delete.resource_type not in RESOURCE_TYPES:
+        raise error("invalid", "The type to delete from is not one of R4.", "resourceType")
+    return Prepared(
+        delete.resource_type,
+        terms.id(delete.resource_type),
+        delete.id,
+        "DELETE",
+        delete.if_match,
+        False,
+        None,
+        None,
+        {},
+    )
+
+
+def _body(resource: dict[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
+    """The bytes before and after where `meta.versionId` and `lastUpdated` go, and what they say.
+
+    Index and patient are taken from the bytes read back: what is found is what is stored, also
+    where a caller's values (a float, a tuple) are not those that a parser gives.
+    """
+    given = resource.get("meta")
+    meta = {"versionId": _STAMP, "lastUpdated": _STAMP}
+    if isinstance(given, dict):
+        meta.update((k, v) for k, v in given.items() if k not in meta)
+    stamped: dict[str, Any] = {}
+    for name, value in resource.items():
+        stamped[name] = meta if name == "meta" else value
+        if name == "id" and "meta" not in resource:
+            stamped["meta"] = meta
+    encoded = canonical_bytes(stamped)
+    before, found, after = encoded.partition(_STAMPED)
+    if not found:
+        raise AssertionError("meta was not written where it was put")
+    return before, after, parse_resource(encoded)
+
+
+def stamped_body(parts: tuple[bytes, bytes], version_id: int, last_updated: str) -> bytes:
+    """The whole body; `last_updated` is a FHIR instant."""
+    stamp = f'"versionId":"{version_id}","lastUpdated":"{last_updated}"'.encode()
+    return b"".join((parts[0], stamp, parts[1]))

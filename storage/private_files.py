@@ -1,0 +1,79 @@
+"""Files and folders that only their owner may read, made and replaced so that a crash loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from schemas.outcomes import error
+
+_FILE_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with mode 0700 (parents as the umask has it); an existing one is left alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=_FOLDER_MODE)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the folder's entries durable: files made, renamed or removed in it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a new file, mode 0600, durable on return. Raises FileExistsError when it is there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put new content under a name at once: a reader, or a crash, sees the old or the new one."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    create_file(temporary, content)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+class FolderLock:
+    """The right to write in a lake folder: one process at a time, given up when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock. Raises FhirError `conflict` when another process or Lake has it."""
+        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise error(
+                "conflict",
+                f"The lake at {folder} is open in another process. Stop that process, "
+                "or go through its HTTP service instead of opening the folder.",
+            ) from None
+
+    def release(self) -> None:
+        """Let the next one write."""
+        os.close(self._descriptor)

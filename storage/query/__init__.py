@@ -1,0 +1,1 @@
+"""Search: parameters → criteria (`parse`) → SQL over the index (`plan`) → pages (`page`, `search`)."""

@@ -1,0 +1,112 @@
+"""Reading single versions and the log of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+from schemas.outcomes import FhirError, error
+
+from storage.terms import Terms
+from storage.version_rows import COLUMNS, FROM, Bodies
+from storage.versions import Version
+
+_TYPE = "(SELECT id FROM term WHERE text = ?)"
+
+# Versions are numbered from 1 in SQLite's 64-bit integers.
+_MAX_VERSION = 2**63 - 1
+
+
+def read(
+    connection: apsw.Connection, bodies: Bodies, resource_type: str, id: str, t: int
+) -> Version:
+    """The version current at `t`. Raises FhirError `not-found` or `deleted`."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? AND r.t <= ? "
+        "ORDER BY r.version_id DESC LIMIT 1",
+        (resource_type, id, t),
+    ).fetchall()
+    if not rows:
+        raise not_found(resource_type, id)
+    version = bodies.load(connection, rows)[0]
+    if version.deleted:
+        raise error(
+            "deleted",
+            f"{resource_type}/{_shown(id)} was deleted (version {version.version_id}). "
+            "Its earlier versions are in its history.",
+        )
+    return version
+
+
+def vread(
+    connection: apsw.Connection, bodies: Bodies, resource_type: str, id: str, version_id: int
+) -> Version:
+    """One version, tombstones included. Raises FhirError `not-found`."""
+    rows: list[Any] = []
+    if 0 < version_id <= _MAX_VERSION:
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
+            "AND r.version_id = ?",
+            (resource_type, id, version_id),
+        ).fetchall()
+    if not rows:
+        raise error(
+            "not-found", f"There is no version {version_id} of {resource_type}/{_shown(id)}."
+        )
+    return bodies.load(connection, rows)[0]
+
+
+def not_found(resource_type: str, id: str) -> FhirError:
+    """The error for a resource that never was."""
+    return error("not-found", f"{resource_type}/{_shown(id)} is not known.")
+
+
+def changes(
+    connection: apsw.Connection,
+    bodies: Bodies,
+    terms: Terms,
+    since_t: int,
+    types: Sequence[str] | None,
+    limit: int,
+) -> list[Version]:
+    """Versions with `t > since_t`, in commit order, at most `limit`."""
+    where, args = _after(connection, terms, since_t, types)
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM {FROM} WHERE {where} ORDER BY r.v LIMIT ?", (*args, limit)
+    ).fetchall()
+    return bodies.load(connection, rows)
+
+
+def count_changes(
+    connection: apsw.Connection, terms: Terms, since_t: int, types: Sequence[str] | None
+) -> int:
+    """How many versions have `t > since_t`."""
+    where, args = _after(connection, terms, since_t, types)
+    return int(connection.execute(f"SELECT count(*) FROM version r WHERE {where}", args).get)
+
+
+def _after(
+    connection: apsw.Connection, terms: Terms, since_t: int, types: Sequence[str] | None
+) -> tuple[str, tuple[int, ...]]:
+    first = connection.execute(
+        "SELECT first_v FROM commit_log WHERE t > ? ORDER BY t LIMIT 1", (since_t,)
+    ).get
+    if first is None:
+        return "0", ()
+    if types is None:
+        return "r.v >= ?", (first,)
+    found = [terms.find(connection, name) for name in dict.fromkeys(types)]
+    numbers = [number for number in found if number is not None]
+    marks = ", ".join("?" * len(numbers))
+    return f"r.type IN ({marks}) AND r.v >= ?", (*numbers, first)
+
+
+def consumer_cursor(connection: apsw.Connection, name: str) -> int:
+    """Where a consumer stands; 0 for a new one."""
+    found = connection.execute("SELECT t FROM consumer_cursor WHERE name = ?", (name,)).get
+    return int(found or 0)
+
+
+def _shown(id: str) -> str:
+    return id[:64]

@@ -1,0 +1,31 @@
+"""What is in a lake, in numbers; no PHI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from storage.hot_rows import hot_types
+from storage.lake_folder import LakeFolder
+from storage.terms import Terms
+
+
+def stats(connection: apsw.Connection, terms: Terms, folder: LakeFolder) -> dict[str, Any]:
+    """`t`, current `resources` by type, `versions`, hot rows and bytes, `segments`, `bytes`."""
+    hot = hot_types(connection, terms)
+    counts = {
+        terms.text(connection, number): count
+        for number, count in connection.execute(
+            "SELECT type, count FROM resource_count WHERE count > 0"
+        ).fetchall()
+    }
+    return {
+        "t": connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get,
+        "resources": dict(sorted(counts.items())),
+        "versions": connection.execute("SELECT ifnull(max(v), 0) FROM version").get,
+        "hot_rows": sum(one.rows for one in hot),
+        "hot_bytes": sum(one.bytes for one in hot),
+        "segments": connection.execute("SELECT count(*) FROM segment").get,
+        "bytes": folder.bytes_on_disk(),
+    }

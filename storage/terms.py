@@ -1,0 +1,60 @@
+"""Texts that recur in many rows (types, search parameters, code systems), kept as small numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+# The most recent terms by far are types, parameters and systems; an import with a new system in
+# each resource must not grow memory without bound.
+_CACHE_TERMS = 100_000
+
+RunInTransaction = Callable[[Callable[[apsw.Connection], Any]], Any]
+
+
+class Terms:
+    """Text → number for writers, number → text for readers. A number never changes its text."""
+
+    def __init__(self, run: RunInTransaction) -> None:
+        """`run` runs a function in a durable transaction and returns what it returned."""
+        self._run = run
+        self._ids: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
+
+    def id(self, text: str) -> int:
+        """The number of a text. A new text is made durable before any row can refer to it."""
+        found = self._ids.get(text)
+        if found is None:
+            found = int(self._run(lambda connection: _add(connection, text)))
+            self._remember(text, found)
+        return found
+
+    def find(self, connection: apsw.Connection, text: str) -> int | None:
+        """The number of a text for a reader; None when no row can refer to it."""
+        found = self._ids.get(text)
+        if found is None:
+            found = connection.execute("SELECT id FROM term WHERE text = ?", (text,)).get
+            if found is not None:
+                self._remember(text, found)
+        return found
+
+    def text(self, connection: apsw.Connection, id: int) -> str:
+        """The text of a number that a row refers to."""
+        found = self._texts.get(id)
+        if found is None:
+            found = str(connection.execute("SELECT text FROM term WHERE id = ?", (id,)).get)
+            self._remember(found, id)
+        return found
+
+    def _remember(self, text: str, id: int) -> None:
+        if len(self._ids) >= _CACHE_TERMS:
+            self._ids, self._texts = {}, {}
+        self._ids[text] = id
+        self._texts[id] = text
+
+
+def _add(connection: apsw.Connection, text: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO term (text) VALUES (?)", (text,))
+    return int(connection.execute("SELECT id FROM term WHERE text = ?", (text,)).get)

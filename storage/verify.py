@@ -1,0 +1,202 @@
+"""Is everything on the disk what it should be?
+
+Every page of the database and every byte of every segment is read, which checks their
+authentication tags; then rows, bodies and index are compared with one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apsw
+import pyarrow as pa
+import pyarrow.parquet as pq
+from schemas.outcomes import FhirError
+from schemas.parse import parse_resource
+
+from storage import index
+from storage.database import Database
+from storage.index_rows import live_rows
+from storage.segment_store import Segment, SegmentStore
+from storage.terms import Terms
+from storage.version_rows import Bodies
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be: where, and what. Names ids and types, no content."""
+
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}"
+
+
+def verify(
+    database: Database,
+    store: SegmentStore,
+    terms: Terms,
+    bodies: Bodies,
+    *,
+    sample: int | None = None,
+) -> list[Finding]:
+    """Everything found wrong, in one consistent state of the lake; empty when nothing is."""
+    with database.reading() as connection:
+        found = list(_database(connection))
+        if found:
+            return found
+        broken: set[int] = set()
+        for segment in store.all(connection):
+            problems = list(_segment(connection, segment))
+            if problems:
+                broken.add(segment.id)
+            found += problems
+        found += _unknown_files(connection, store)
+        found += _versions(connection)
+        if not broken:
+            found += _index(connection, terms, bodies, sample)
+    return found
+
+
+def _database(connection: apsw.Connection) -> Iterator[Finding]:
+    """SQLite's own check, which reads every page and so checks each page's tag."""
+    try:
+        for (line,) in connection.execute("PRAGMA integrity_check(10)").fetchall():
+            if line != "ok":
+                yield Finding("hot.db", line)
+    except apsw.Error as failure:
+        yield Finding("hot.db", f"a page cannot be read ({type(failure).__name__})")
+
+
+def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]:
+    place = f"lake/{segment.resource_type}/{segment.file.path.name}"
+    if not segment.file.path.exists():
+        yield Finding(place, "the file is missing; bring it back from a backup")
+        return
+    try:
+        with pq.ParquetFile(
+            segment.file.path, decryption_properties=segment.file.decryption_properties
+        ) as file:
+            numbers: list[int] = []
+            empty: list[bool] = []
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                numbers += table["v"].to_pylist()
+                empty += [not body.as_py() for body in table["body"]]
+    except (OSError, ValueError, pa.ArrowException) as failure:
+        yield Finding(place, f"it is damaged: reading it fails ({type(failure).__name__})")
+        return
+    if len(numbers) != segment.file.rows:
+        yield Finding(place, f"it has {len(numbers)} rows, not {segment.file.rows}")
+        return
+    recorded = dict(
+        connection.execute(
+            "SELECT segment_row, v FROM version WHERE segment = ?", (segment.id,)
+        ).fetchall()
+    )
+    if recorded != dict(enumerate(numbers)):
+        yield Finding(place, "its rows are not the versions that the database says it holds")
+        return
+    deleted = {
+        v
+        for (v,) in connection.execute(
+            "SELECT v FROM version WHERE segment = ? AND deleted", (segment.id,)
+        )
+    }
+    wrong = sum((v in deleted) != gone for v, gone in zip(numbers, empty, strict=True))
+    if wrong:
+        yield Finding(place, f"{wrong} versions have a body and are deletions, or the reverse")
+
+
+def _unknown_files(connection: apsw.Connection, store: SegmentStore) -> Iterator[Finding]:
+    known = {segment.file.path for segment in store.all(connection)}
+    begun = {name for (name,) in connection.execute("SELECT file FROM segment_begun")}
+    for path in sorted(store.folder.rglob("*")):
+        name = path.name.split(".", 1)[0]
+        if path.is_file() and path not in known and name not in begun:
+            yield Finding(
+                f"lake/{path.relative_to(store.folder)}",
+                "the database does not know this file; it may be of another backup",
+            )
+
+
+def _versions(connection: apsw.Connection) -> Iterator[Finding]:
+    """The version table against itself, the commit log and the hot bodies."""
+    checks = {
+        "versions have neither a hot body nor a row in a segment": (
+            "SELECT r.v FROM version r LEFT JOIN hot_body b ON b.v = r.v "
+            "WHERE r.segment IS NULL AND b.v IS NULL AND NOT r.deleted"
+        ),
+        "hot bodies belong to no version": (
+            "SELECT v FROM hot_body WHERE v NOT IN (SELECT v FROM version)"
+        ),
+        "versions are of a commit that is not in the log": (
+            "SELECT v FROM version WHERE t NOT IN (SELECT t FROM commit_log)"
+        ),
+        "versions are not followed by the one that superseded them": (
+            "SELECT r.v FROM version r WHERE ifnull(r.t_end, 0) <> ifnull((SELECT n.t FROM version n "
+            "WHERE n.type = r.type AND n.id = r.id AND n.version_id = r.version_id + 1), 0)"
+        ),
+        "resource counts are wrong": (
+            "SELECT type FROM resource_count c WHERE count <> (SELECT count(*) FROM version r "
+            "WHERE r.type = c.type AND r.t_end IS NULL AND NOT r.deleted)"
+        ),
+    }
+    for problem, query in checks.items():
+        rows = [row[0] for row in connection.execute(query).fetchall()]
+        if rows:
+            examples = ", ".join(str(number) for number in rows[:_EXAMPLES])
+            yield Finding("hot.db", f"{len(rows)} {problem} (rows {examples})")
+
+
+def _index(
+    connection: apsw.Connection, terms: Terms, bodies: Bodies, sample: int | None
+) -> Iterator[Finding]:
+    """Each version's index rows, worked out again, must be there; and there must be no others."""
+    find = partial(terms.find, connection)
+    expected = dict.fromkeys(index.BY_TYPE, 0)
+    wrong: list[str] = []
+    checked = 0
+    for rows in live_rows(connection):
+        if sample is not None:
+            rows = rows[: max(sample - checked, 0)]
+        checked += len(rows)
+        try:
+            versions = bodies.load(connection, rows)
+        except FhirError as failure:
+            yield Finding("hot.db", failure.issues[0].diagnostics)
+            return
+        for row, version in zip(rows, versions, strict=True):
+            found = index.rows(parse_resource(version.body), lambda text: find(text) or -1)
+            for kind, values in found.items():
+                expected[kind] += len(values)
+                if not all(_has(connection, kind, row[0], value) for value in values):
+                    wrong.append(f"{version.resource_type}/{version.id}")
+        if sample is not None and checked >= sample:
+            break
+    if wrong:
+        distinct = list(dict.fromkeys(wrong))
+        yield Finding(
+            "index",
+            f"{len(distinct)} versions are not indexed as they should be "
+            f"({', '.join(distinct[:_EXAMPLES])}); run `chartlake reindex`",
+        )
+    if sample is None:
+        for kind, count in expected.items():
+            name = index.BY_TYPE[kind].NAME
+            there = connection.execute(f"SELECT count(*) FROM {name}").get
+            if there != count:
+                yield Finding(name, f"it has {there} rows, not {count}; run `chartlake reindex`")
+
+
+def _has(connection: apsw.Connection, kind: str, v: int, row: tuple[Any, ...]) -> bool:
+    table = index.BY_TYPE[kind]
+    names = [name.strip() for name in table.COLUMNS.split(",")]
+    where = " AND ".join(f"{name} = ?" for name in names)
+    return connection.execute(f"SELECT 1 FROM {table.NAME} WHERE {where}", (v, *row)).get == 1

@@ -1,0 +1,80 @@
+"""Reading rows of the version table, and the bodies they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+from schemas.outcomes import error
+
+from storage.terms import Terms
+from storage.versions import Version, from_microseconds
+
+# The columns that `Bodies.load` takes, in order. `version` must go by the name r, its commit by c.
+COLUMNS = (
+    "r.v, r.type, r.id, r.version_id, r.t, c.instant_us, r.method, r.deleted, "
+    "r.segment, r.segment_row"
+)
+# CROSS JOIN: SQLite keeps the order, and looks the commit up for each version found.
+FROM = "version r CROSS JOIN commit_log c ON c.t = r.t"
+
+ReadSegment = Callable[[apsw.Connection, int, Sequence[int]], dict[int, bytes]]
+
+
+def current_row(
+    connection: apsw.Connection, type_term: int, id: str
+) -> tuple[int, int, int] | None:
+    """`v, version_id, deleted` of the last version of a resource."""
+    row: tuple[int, int, int] | None = connection.execute(
+        "SELECT v, version_id, deleted FROM version WHERE type = ? AND id = ? "
+        "ORDER BY version_id DESC LIMIT 1",
+        (type_term, id),
+    ).get
+    return row
+
+
+class Bodies:
+    """Turns rows of `COLUMNS` into versions with their bodies, hot or flushed."""
+
+    def __init__(self, terms: Terms, read_segment: ReadSegment) -> None:
+        """`read_segment(connection, segment, rows)` gives the bodies in a segment, by row."""
+        self._terms = terms
+        self._read_segment = read_segment
+
+    def load(self, connection: apsw.Connection, rows: Iterable[Sequence[Any]]) -> list[Version]:
+        """The versions of the rows, in their order, in the rows' own read transaction."""
+        rows = list(rows)
+        flushed: dict[int, list[int]] = {}
+        for row in rows:
+            if row[8] is not None and not row[7]:
+                flushed.setdefault(row[8], []).append(row[9])
+        found = {
+            segment: self._read_segment(connection, segment, wanted)
+            for segment, wanted in flushed.items()
+        }
+        return [
+            Version(
+                self._terms.text(connection, row[1]),
+                row[2],
+                row[3],
+                row[4],
+                from_microseconds(row[5]),
+                row[6],
+                bool(row[7]),
+                found[row[8]][row[9]] if row[8] in found and not row[7] else _hot(connection, row),
+            )
+            for row in rows
+        ]
+
+
+def _hot(connection: apsw.Connection, row: Sequence[Any]) -> bytes:
+    if row[7]:
+        return b""
+    body = connection.execute("SELECT body FROM hot_body WHERE v = ?", (row[0],)).get
+    if body is None:
+        raise error(
+            "internal",
+            f"The body of version {row[3]} of {row[2]} is missing. Run `chartlake verify`.",
+        )
+    return bytes(body)

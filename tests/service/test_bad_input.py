@@ -1,0 +1,166 @@
+"""Every bad input gets a 4xx OperationOutcome that names the place, and nothing is stored."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from .conftest import FHIR, Service, assert_outcome
+
+
+@pytest.fixture
+def unchanged(service: Service):  # type: ignore[no-untyped-def]
+    """Asserts that the test stored nothing."""
+    before = service.http.get("/status").json()["t"]
+    yield
+    assert service.http.get("/status").json()["t"] == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "expression"),
+    [
+        (b"", 400, None),
+        (b"{", 400, None),
+        (b"[]", 400, None),
+        (b"null", 400, None),
+        (b'{"resourceType":"Patient"', 400, None),
+        (b'{"resourceType":"Patient","active":tru}', 400, None),
+        (b'{"resourceType":"Patient","gender":"male","gender":"female"}', 400, None),
+        (b'{"resourceType":"Patient","name":[{"family":"M\xfcller"}]}', 400, None),
+        (b'{"resourceType":"Observation"}', 400, None),
+        (b'{"id":"1"}', 400, None),
+        (b'{"resourceType":"Patient","favouriteColour":"red"}', 400, "Patient.favouriteColour"),
+        (b'{"resourceType":"Patient","gender":["male"]}', 400, "Patient.gender"),
+        (b'{"resourceType":"Patient","name":{"family":"A"}}', 400, "Patient.name"),
+        (b'{"resourceType":"Patient","birthDate":"1999-02-30"}', 400, "Patient.birthDate"),
+        (b'{"resourceType":"Patient","birthDate":"yesterday"}', 400, "Patient.birthDate"),
+        (b'{"resourceType":"Patient","gender":"f"}', 400, "Patient.gender"),
+        (b'{"resourceType":"Patient","active":"true"}', 400, "Patient.active"),
+        (b'{"resourceType":"Patient","link":[{"type":"seealso"}]}', 400, "Patient.link[0].other"),
+        (b'{"resourceType":"Patient","name":[]}', 400, "Patient.name"),
+        (b"[" * 100_000, 400, None),
+    ],
+)
+@pytest.mark.usefixtures("unchanged")
+def test_bad_patient(service: Service, body: bytes, status: int, expression: str | None) -> None:
+    response = service.http.post("/fhir/Patient", content=body, headers=FHIR)
+    assert_outcome(response, status, expression)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_missing_required_element(service: Service) -> None:
+    assert_outcome(
+        service.http.post("/fhir/Observation", json={"resourceType": "Observation"}, headers=FHIR),
+        400,
+        "Observation.status",
+    )
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_media_types(service: Service) -> None:
+    body = b'{"resourceType":"Patient"}'
+    for kind in ("text/plain", "application/xml", "application/fhir+xml"):
+        response = service.http.post("/fhir/Patient", content=body, headers={"Content-Type": kind})
+        assert_outcome(response, 415)
+    accept = {"Accept": "application/fhir+xml"}
+    assert_outcome(service.http.get("/fhir/Patient", headers=accept), 406)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_methods_and_addresses(service: Service) -> None:
+    assert_outcome(service.http.get("/nowhere"), 404)
+    assert_outcome(service.http.patch("/fhir/Patient/1", json={}), 405)
+    body = {"resourceType": "Patient", "id": "other"}
+    response = service.http.put("/fhir/Patient/this", json=body, headers=FHIR)
+    assert_outcome(response, 400, "Patient.id")
+    response = service.http.put("/fhir/Patient/no%20id", json={**body, "id": "no id"}, headers=FHIR)
+    assert_outcome(response, 400, "Patient.id")
+
+
+def document(data: Any, content_type: str = "text/plain") -> dict[str, Any]:
+    attachment = {"contentType": content_type, "data": data}
+    return {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "content": [{"attachment": attachment}],
+    }
+
+
+ATTACHMENT = "DocumentReference.content[0].attachment.data"
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b" \n\t ", 400),
+        (b"x" * 5_000_000, 413),
+        (bytes(range(256)) * 20, 400),
+        ("Café au lait spots".encode("latin-1"), 400),
+        (b"\x00\x01\x02", 400),
+    ],
+)
+@pytest.mark.usefixtures("unchanged")
+def test_bad_notes(service: Service, content: bytes, status: int) -> None:
+    headers = {"Content-Type": "text/plain"}
+    response = service.http.post("/notes?patient=nobody", content=content, headers=headers)
+    assert_outcome(response, status, ATTACHMENT if status == 400 else None)
+    inline = document(base64.b64encode(content).decode())
+    response = service.http.post("/fhir/DocumentReference", json=inline, headers=FHIR)
+    outcome = assert_outcome(response, 400 if status == 400 else 413)
+    places = [place for issue in outcome["issue"] for place in issue.get("expression", [])]
+    assert any(place.startswith("DocumentReference.content[0].attachment") for place in places)
+
+
+def test_latin_1_is_read_when_declared(service: Service) -> None:
+    patient = service.patient()
+    response = service.http.post(
+        f"/notes?patient={patient}",
+        content="Patient has café-au-lait spots.".encode("latin-1"),
+        headers={"Content-Type": "text/plain; charset=iso-8859-1"},
+    )
+    assert response.status_code == 201
+    data = response.json()["content"][0]["attachment"]["data"]
+    assert base64.b64decode(data).decode() == "Patient has café-au-lait spots."
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_note_of_an_unknown_patient(service: Service) -> None:
+    response = service.http.post(
+        "/notes?patient=nobody", content="Stable.", headers={"Content-Type": "text/plain"}
+    )
+    assert_outcome(response, 422, "DocumentReference.subject")
+    assert_outcome(service.http.post("/notes", content="x"), 400)
+    note = {**document("U3RhYmxlLg=="), "subject": {"reference": "Patient/nobody"}}
+    response = service.http.post("/fhir/DocumentReference", json=note, headers=FHIR)
+    assert_outcome(response, 422, "DocumentReference.subject")
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_bad_search(service: Service) -> None:
+    for query in ("date=tomorrow", "_count=many", "_count=-1", "_lastUpdated=x", "_cursor=zzz"):
+        assert_outcome(service.http.get(f"/fhir/Observation?{query}"), 400)
+    assert_outcome(service.http.get("/fhir/Observation?code:unheard=1"), 400)
+    strict = {"Prefer": "handling=strict"}
+    assert_outcome(service.http.get("/fhir/Observation?colour=red", headers=strict), 400)
+    lenient = service.http.get("/fhir/Observation?colour=red").json()
+    assert lenient["entry"][-1]["search"]["mode"] == "outcome"
+    assert "colour" in lenient["entry"][-1]["resource"]["issue"][0]["diagnostics"]
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_bad_sql_and_cohorts(service: Service) -> None:
+    for query in (
+        "DROP TABLE patient",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT 1; SELECT 2",
+        "SELEC",
+    ):
+        assert_outcome(service.http.post("/sql", json={"query": query}), 400)
+    assert_outcome(service.http.post("/cohorts", json={"inclde": []}), 400)
+    assert_outcome(
+        service.http.post("/cohorts", content="{", headers={"Content-Type": "application/json"}),
+        400,
+    )

@@ -1,0 +1,44 @@
+"""One table of settings: documented, typed, refused when wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import SETTINGS, SettingError, load_settings
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_every_setting_is_documented_with_its_text() -> None:
+    text = DOCS.read_text("utf-8")
+    for setting in SETTINGS:
+        assert f"| `{setting.name}` |" in text
+        assert setting.help in text
+
+
+def test_order_of_precedence(tmp_path: Path) -> None:
+    config = tmp_path / "chartlake.toml"
+    config.write_text('port = 1\nhost = "127.0.0.2"\ndata = "from-file"\n')
+    environ = {"CHARTLAKE_PORT": "2", "CHARTLAKE_HOST": "127.0.0.3"}
+    settings = load_settings({"port": 3}, environ=environ, config_file=config)
+    assert (settings.port, settings.host, settings.data) == (3, "127.0.0.3", "from-file")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "prot = 1",
+        'port = "many"',
+        "port = -1",
+        'nlp = "perhaps"',
+        "port =",
+        'administrative_references = "x"',
+    ],
+)
+def test_wrong_config_is_refused(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "chartlake.toml"
+    config.write_text(line)
+    with pytest.raises(SettingError):
+        load_settings(environ={}, config_file=config)
