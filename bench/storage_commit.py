@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+
 from storage.lake import Lake, Put
 
 RESULTS = Path(__file__).parent / "results" / "storage_commit.csv"
@@ -26,7 +27,7 @@ ROUNDS = 3
 
 
 def observation(number: int) -> dict[str, Any]:
-    """A laboratory result of about 700 bytes with a new id."""
+    """A laboratory result of about 600 bytes with a new id."""
     patient = f"Patient/bench-{number % 500}"
     return {
         "resourceType": "Observation",
@@ -106,7 +107,9 @@ def main() -> None:
     rows = []
     for round_number in range(1, ROUNDS + 1):
         with tempfile.TemporaryDirectory() as folder:
-            rate, wait_ms = singles(Path(folder) / "singles", arguments.resources, arguments.threads)
+            rate, wait_ms = singles(
+                Path(folder) / "singles", arguments.resources, arguments.threads
+            )
             bundle_rate = bundles(Path(folder) / "bundles", arguments.resources)
         rows.append(
             {
@@ -123,7 +126,7 @@ def main() -> None:
             }
         )
     print(f"Systems: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
-    print("Datasets: synthetic laboratory Observations, 700 bytes, 12 index rows each")
+    print("Datasets: synthetic laboratory Observations, 600 bytes, 13 index rows each")
     print("Method: fresh encrypted lake a round, synchronous=FULL, every create durable on return;")
     print("        wall clock from the first call to the last return, no HTTP, no validation")
     for row in rows:

@@ -3,13 +3,14 @@
 from nlp.annotator import Annotator
 from nlp.mention import Attribute, Concept, Mention
 from nlp.pipeline import PIPELINE_VERSION, NlpConfig
-from nlp.to_fhir import NoteSource, to_resources
+from nlp.to_fhir import DerivationError, NoteSource, to_resources
 
 __all__ = [
     "PIPELINE_VERSION",
     "Annotator",
     "Attribute",
     "Concept",
+    "DerivationError",
     "Mention",
     "NlpConfig",
     "NoteSource",

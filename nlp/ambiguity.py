@@ -8,7 +8,7 @@ from nlp.language import clinical_norm
 from nlp.rules import rows
 
 _MARK = "⟨⟩"
-# Enough of a line to see a list of vital signs, little enough to stay cheap in a note without lines.
+# Enough of a line to see a list of vital signs; little enough for a note without line ends.
 _WINDOW = 120
 
 

@@ -45,7 +45,7 @@ class Annotator:
 
     @classmethod
     def load(cls, config: NlpConfig | None = None) -> "Annotator":
-        """Read the terminologies and build the pipeline: seconds. Raises OSError for a bad model."""
+        """Read the terminologies and build the pipeline: seconds. OSError for a bad model."""
         chosen = config or NlpConfig()
         return cls(build(chosen), chosen)
 

@@ -6,6 +6,7 @@ is that drug's. A brand in parentheses shares its ingredient's dosage.
 """
 
 import re
+from itertools import pairwise
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -27,6 +28,12 @@ _CONTINUES = re.compile(
 )
 _WINDOW = 240
 _MAX_CONTINUED_LINES = 2
+_CHANGE = re.compile(
+    r"\b(?:increas|decreas|reduc|chang|titrat|lower|rais|adjust|go up|went up|up|down)\w*"
+    r"[^.;\n]{0,20}?"
+    rf"\bto\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
+    re.IGNORECASE,
+)
 _BARRIER = re.compile(r"\b(?:disp(?:ense)?|refills?|qty|quantity)\b[^\n;]*", re.IGNORECASE)
 
 
@@ -50,7 +57,8 @@ class Attributes:
         for drug, before, end in regions:
             if FAMILY in drug._.traits:
                 continue
-            parts = find_parts(text, drug.end_char, _without_dispense(text, drug.end_char, end))
+            end = _without_dispense(text, drug.end_char, end)
+            parts = find_parts(text, _after_change(text, drug.end_char, end), end)
             if before is not None:
                 parts = find_parts(text, before, drug.start_char) + parts
             if parts:
@@ -64,6 +72,12 @@ def _attach(text: str, drug: Span, parts: list[Part]) -> None:
     last = max(part.end for part in parts)
     sig = Attribute("SIG", text[first:last], first, last)
     drug._.attributes = [*drug._.attributes, *(_attribute(text, part) for part in parts), sig]
+
+
+def _after_change(text: str, begin: int, end: int) -> int:
+    """Where the dosage that holds now starts: behind `10 mg daily was increased to`."""
+    changes = list(_CHANGE.finditer(text, begin, end))
+    return changes[-1].end() if changes else begin
 
 
 def _without_dispense(text: str, begin: int, end: int) -> int:
@@ -99,9 +113,11 @@ def _regions(
         if begin is not None and regions and regions[-1][2] > begin:
             previous, previous_before, _ = regions[-1]
             between = text[previous.end_char : begin].strip()
-            if between and between[-1] not in ",;(+" and not between.endswith(("and", "or", "with")):
-                begin = None
-            elif not between:
+            if (
+                between
+                and between[-1] not in ",;(+"
+                and not between.endswith(("and", "or", "with"))
+            ) or not between:
                 begin = None
             else:
                 regions[-1] = (previous, previous_before, begin)
@@ -110,7 +126,7 @@ def _regions(
 
 
 def _share_with_brand(text: str, drugs: list[Span]) -> None:
-    for first, second in zip(drugs, drugs[1:], strict=False):
+    for first, second in pairwise(drugs):
         between = text[first.end_char : second.start_char].strip()
         same = first.kb_id_.split("#")[0] == second.kb_id_.split("#")[0]
         if same and between in ("(", "/", "-", ""):

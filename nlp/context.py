@@ -21,7 +21,7 @@ from nlp.mention import (
     UNCERTAIN,
     Attribute,
 )
-from nlp.scope_rules import ScopeRules
+from nlp.scope_rules import Hit, ScopeRules
 from nlp.terminology import ClinicalKnowledgeBase, knowledge_base
 
 # Which traits a category can have: a drug is not "possible", a lab test is not the family's.
@@ -33,8 +33,15 @@ _ALLOWED: dict[str, frozenset[str]] = {
     TEST: frozenset((NEGATED, HYPOTHETICAL, HISTORICAL)),
     ANATOMY: frozenset(),
 }
+_VERB_NEGATION = frozenset(("not", "never", "cannot", "failed", "doesn't", "didn't", "don't"))
+_REACTIONS = ("allerg", "intoleran", "react", "hypersens", "sensitiv", "contraind")
+_PREPOSITIONS = frozenset(
+    ("with", "from", "to", "after", "by", "in", "on", "for", "since", "despite", "between", "while")
+)
 # The STATUS of what is only planned; `medication_status` uses the same word.
 INTENDED = "intended"
+DONE = "completed"
+_STATUS_LABELS = {"PLANNED": INTENDED, "DONE": DONE}
 _SECTION_TRAITS: dict[str, dict[str, str]] = {
     "family_history": {CONDITION: FAMILY, SYMPTOM: FAMILY, PROCEDURE: FAMILY, MEDICATION: FAMILY},
     "past_surgical_history": {PROCEDURE: HISTORICAL},
@@ -43,9 +50,8 @@ _SECTION_TRAITS: dict[str, dict[str, str]] = {
 }
 _HISTORY_SECTIONS = frozenset(("past_medical_history", "past_surgical_history"))
 _EVENT = "a"
-# Labels of the rule file that are not traits themselves: a plan, and words (`risk of`, `as needed
-# for`) that make a finding hypothetical but not a drug.
-_PLANNED = "PLANNED"
+# A label of the rule file that is no trait itself: words (`risk of`, `as needed for`) that make a
+# finding hypothetical but not a drug.
 _HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
 
 
@@ -64,16 +70,18 @@ class Context:
         targets = [(ent.start, ent.end) for ent in ents]
         for hit in self._rules.hits(doc, sentences, targets):
             ent, label = ents[hit.target], hit.rule.label
-            if label == _PLANNED:
+            if label in _STATUS_LABELS:
                 if ent.label_ in (PROCEDURE, TEST):
-                    _plan(ent, doc[hit.start : hit.end])
+                    _set_status(ent, _STATUS_LABELS[label], doc[hit.start : hit.end])
                 continue
             if label == _HYPOTHETICAL_FINDING:
-                if ent.label_ not in (CONDITION, SYMPTOM):
+                if ent.label_ not in (CONDITION, SYMPTOM, PROCEDURE):
                     continue
                 label = HYPOTHETICAL
             if ent.label_ == TEST and label == NEGATED and hit.start >= ent.end:
                 continue  # `D-dimer negative` is a result, not a test that was not done.
+            if ent.label_ == MEDICATION and label == NEGATED and not _denies_drug(doc, hit, ent):
+                continue
             if label in _ALLOWED[ent.label_]:
                 traits[hit.target].add(label)
         for ent, found in zip(ents, traits, strict=True):
@@ -95,11 +103,29 @@ class Context:
                 found.add(HISTORICAL)
 
 
-def _plan(ent: Span, cue: Span) -> None:
-    if not ent._.attributes:
-        ent._.attributes = [
-            Attribute("STATUS", cue.text, cue.start_char, cue.end_char, 1.0, {"status": INTENDED})
-        ]
+def _denies_drug(doc: Doc, hit: Hit, drug: Span) -> bool:
+    """Whether a negation is of the drug: `no aspirin`, not `not helped with aspirin`.
+
+    A plain `not` belongs to its verb; which verbs mean not taking is in `medication_status.tsv`.
+    """
+    if hit.start >= drug.end:
+        return True
+    trigger = doc[hit.start : hit.end]
+    if any(token.lower_ in _VERB_NEGATION for token in trigger):
+        return False
+    between = doc[hit.end : drug.start]
+    if any(token.lower_.startswith(_REACTIONS) for token in between):
+        return True
+    return not any(token.lower_ in _PREPOSITIONS for token in between)
+
+
+def _set_status(ent: Span, status: str, cue: Span) -> None:
+    """Done beats planned: what was carried out was planned once."""
+    if ent._.attributes and status != DONE:
+        return
+    ent._.attributes = [
+        Attribute("STATUS", cue.text, cue.start_char, cue.end_char, 1.0, {"status": status})
+    ]
 
 
 def _settle(found: set[str]) -> None:

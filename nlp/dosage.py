@@ -4,6 +4,8 @@ Every part keeps its place in the text. `clauses` groups them as FHIR `Dosage` d
 `1 tablet every morning`, another for `and 2 at bedtime`.
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -36,7 +38,7 @@ _CONCENTRATION = re.compile(
     re.IGNORECASE,
 )
 _COMBINED = re.compile(
-    rf"(?P<n>\d+(?:\.\d+)?)\s*(?:mg|mcg|g)?\s*[-/]\s*(?P<m>\d+(?:\.\d+)?)\s*(?P<u>mg|mcg|g)\b(?!\s*/)"
+    r"(?P<n>\d+(?:\.\d+)?)\s*(?:mg|mcg|g)?\s*[-/]\s*(?P<m>\d+(?:\.\d+)?)\s*(?P<u>mg|mcg|g)\b(?!\s*/)"
     r"|(?<![\d/.])(?P<n0>\d{1,2}(?:\.\d)?)\s*/\s*(?P<m0>\d{3})(?![\d/])",
     re.IGNORECASE,
 )
@@ -59,7 +61,7 @@ _ROUTES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"\bp\.?o\b\.?|\bby mouth\b|\borally\b|\boral(?:ly)?\b(?!\s+(?:cavity|intake|exam))|\bper os\b", "26643006", "Oral route"),
         (r"\bi\.?v\b\.?p?b?|\bintravenous(?:ly)?\b|\bivpb\b", "47625008", "Intravenous route"),
         (r"\bi\.?m\b\.?|\bintramuscular(?:ly)?\b", "78421000", "Intramuscular route"),
-        (r"\bs\.?\s?(?:q|c)\b\.?|\bsub[- ]?q\b|\bsub[- ]?cut(?:aneous(?:ly)?)?\b\.?|\bsq\b|\bsc\b", "34206005", "Subcutaneous route"),
+        (r"\bs\.?\s?(?:q|c)\b\.?|\bsub[- ]?q\b|\bsub[- ]?cut(?:aneous(?:ly)?)?\b(?!\s+(?:tissue|fat|layer|space|plane|pocket|emphysema|port|closure))\.?|\bsq\b|\bsc\b", "34206005", "Subcutaneous route"),
         (r"\bs\.?l\b\.?|\bsublingual(?:ly)?\b|\bunder the tongue\b", "37839007", "Sublingual route"),
         (r"\bp\.?r\b\.?|\bper rectum\b|\brectal(?:ly)?\b", "37161004", "Per rectum"),
         (r"\btopical(?:ly)?\b|\bto (?:the )?(?:affected|skin)\b(?: areas?)?", "6064005", "Topical route"),
@@ -183,8 +185,8 @@ def find_parts(text: str, begin: int, end: int) -> list[Part]:
     for pattern, code, display in _ROUTES:
         for match in pattern.finditer(text, begin, end):
             if not _overlaps(parts, *match.span()):
-                value = {"code": code, "display": display}
-                parts.append(Part("ROUTE", match.start(), undotted_end(match), value))
+                route = {"code": code, "display": display}
+                parts.append(Part("ROUTE", match.start(), undotted_end(match), route))
     for match in _FORM.finditer(text, begin, end):
         if not _overlaps(parts, *match.span()):
             parts.append(Part("FORM", *match.span(), {"form": match.group().lower()}))

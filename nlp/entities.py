@@ -4,6 +4,7 @@
 the longest wins, then the higher score.
 """
 
+import re
 from bisect import bisect_right
 
 from spacy.language import Language
@@ -88,10 +89,10 @@ def _candidate(start: int, end: int, term: Term) -> _Candidate:
 
 
 # Salts and release forms that are written after a drug's name and belong to it.
-_SALTS = frozenset(
-    "hydrochloride hcl sulfate sulphate sodium tartrate succinate maleate besylate mesylate "
-    "phosphate acetate citrate fumarate bromide hydrobromide mononitrate dinitrate propionate "
-    "furoate acetonide xr er sr xl cr la ec dr ir odt".split()
+_SALTS = re.compile(
+    r"hydrochloride|hcl|sulfate|sulphate|sodium|tartrate|succinate|maleate|besylate"
+    r"|mesylate|phosphate|acetate|citrate|fumarate|bromide|hydrobromide|mononitrate"
+    r"|dinitrate|propionate|furoate|acetonide|xr|er|sr|xl|cr|la|ec|dr|ir|odt"
 )
 
 
@@ -101,7 +102,7 @@ def _next_taken(taken: bytearray, start: int) -> int:
 
 
 def _with_salt(doc: Doc, end: int) -> int:
-    while end < len(doc) and doc[end].lower_ in _SALTS:
+    while end < len(doc) and _SALTS.fullmatch(doc[end].lower_):
         end += 1
     return end
 

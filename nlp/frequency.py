@@ -4,40 +4,36 @@ https://hl7.org/fhir/R4/datatypes.html#Timing. Units are UCUM: h, d, wk, mo; `wh
 codes of v3 TimingEvent (MORN, NIGHT, HS, C, AC, PC).
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-_NUMBERS = {
+_NUMBERS: dict[str, int | str] = {
     "a": 1, "an": 1, "one": 1, "once": 1, "two": 2, "twice": 2, "three": 3, "thrice": 3,
     "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
     "fourteen": 14, "other": 2, "second": 2, "third": 3, "half": "0.5", "half a": "0.5",
-    "one half": "0.5", "one-half": "0.5",
+    "one half": "0.5", "one-half": "0.5", "½": "0.5",
 }  # fmt: skip
-NUMBER_WORDS = (
-    r"one-half|one half|half a|half|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fourteen"
-)
+NUMBER_WORDS = r"one-half|one half|half a|half|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fourteen"
 NUMBER = rf"(?:\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d)?|\.\d+|½|(?:{NUMBER_WORDS})\b)"
 _UNIT = {"h": "h", "d": "d", "w": "wk", "m": "mo"}
-_PERIOD = r"(?:hours?|hrs?|h|days?|d|weeks?|wks?|months?|mos?)\b"
 
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """Where in the text, and `Timing.repeat`; `prn` when the words also say as-needed."""
+    """Where in the text, and `Timing.repeat`."""
 
     begin: int
     end: int
     repeat: dict[str, Any]
-    prn: bool = False
 
 
 def number(text: str) -> Decimal | None:
     """The value of `2`, `1,000`, `1/2`, `½`, `two`; None when it is none."""
     cleaned = re.sub(r"[\s,]", "", text) if text[:1].isdigit() else text.strip().lower()
-    if cleaned in ("½",):
-        return Decimal("0.5")
     if cleaned in _NUMBERS:
         return Decimal(_NUMBERS[cleaned])
     whole, slash, part = cleaned.partition("/")

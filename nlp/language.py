@@ -13,15 +13,17 @@ from spacy.lang.en import English
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 
-UNITS = (
-    "mg mcg µg μg ug g gm kg lb lbs oz ml mL l L dl dL cc meq mEq mmol mm cm mmHg mmhg units unit u "
-    "iu IU tab tabs cap caps hr hrs h min d day days wk wks mo yo y yr yrs F C bpm puffs gtt"
-).split()
+# Written directly behind a number: `500mg`. Longest first.
+_UNITS = (
+    r"units|puffs|mmol|mmHg|mmhg|unit|tabs|caps|days|mcg|lbs|meq|mEq|tab|cap|hrs|min|day"
+    r"|wks|yrs|bpm|gtt|mg|µg|μg|ug|gm|kg|lb|oz|ml|mL|dl|dL|cc|mm|cm|iu|IU|hr|wk|mo|yo|yr|g"
+    r"|l|L|u|h|d|y|F|C"
+)
 
 _PREFIX = re.compile(r"""^(?:[^\w\s]|_+)""")
 _SUFFIX = re.compile(r"""(?:['’]s|[^\w\s]|_+)$""", re.IGNORECASE)
 _INFIX = re.compile(
-    r"(?<=\d)(?=(?:" + "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True)) + r")(?![A-Za-z]))"
+    rf"(?<=\d)(?=(?:{_UNITS})(?![A-Za-z]))"
     r"|[/\-‐‑‒–—−~+:;=<>()\[\]{}\"“”*|&→?!%^#@\\]"
     r"|,(?=[^\d])|(?<=[^\d]),"
     r"|(?<=[a-z])\.(?=[A-Z])"
@@ -61,12 +63,18 @@ def clinical_norm(word: str) -> str:
     norm = word.lower()
     if not norm.isalpha():
         return norm.replace("’", "'").translate(_HYPHENS)
-    if "ae" in norm or "oe" in norm or "ou" in norm or "lph" in norm or norm.endswith(("re", "res")):
+    if (
+        "ae" in norm
+        or "oe" in norm
+        or "ou" in norm
+        or "lph" in norm
+        or norm.endswith(("re", "res"))
+    ):
         for pattern, replacement in _BRITISH:
             norm = pattern.sub(replacement, norm)
     if len(norm) < 4 or not norm.endswith("s") or norm.endswith(_KEEP_S):
         return norm
-    if norm.endswith("oses") or norm.endswith("stases"):
+    if norm.endswith(("oses", "stases")):
         return norm[:-2] + "is"
     if norm.endswith("ies") and len(norm) > 5:
         return norm[:-3] + "y"
@@ -75,7 +83,7 @@ def clinical_norm(word: str) -> str:
     return norm[:-1]
 
 
-class ClinicalDefaults(English.Defaults):
+class ClinicalDefaults(English.Defaults):  # type: ignore[misc,valid-type]
     """English without its exception table: clinical shorthand is not prose."""
 
     tokenizer_exceptions: dict[str, list[dict[Any, Any]]] = {}  # noqa: RUF012 - spaCy's own shape
@@ -106,7 +114,7 @@ def clinical_tokenizer(nlp: Language) -> Tokenizer:
 def blank() -> Language:
     """An empty pipeline over clinical English. Any length of text is taken: chunks bound it."""
     nlp = ClinicalEnglish(meta={"name": "chartlake_clinical"})
-    nlp.vocab.lex_attr_getters[NORM] = clinical_norm
+    nlp.vocab.lex_attr_getters[NORM] = clinical_norm  # type: ignore[attr-defined]
     nlp.tokenizer = clinical_tokenizer(nlp)
     nlp.max_length = 1 << 30
     return nlp

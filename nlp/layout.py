@@ -10,7 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 _BULLET = re.compile(
-    r"[ \t]*(?:[-–—*•·o▪●>+#]+[ \t]+|[-*•▪●]+|\(?\d{1,3}[.)](?!\d)[ \t]*|\(?[A-Za-z][.)][ \t]+|[☐☑✓])"
+    r"[ \t]*(?:[-–—*•·o▪●>+#]+[ \t]+|[-*•▪●]+|\(?\d{1,3}[.)](?!\d)[ \t]*"
+    r"|\(?[A-Za-z][.)][ \t]+|[☐☑✓])"
 )
 _FIRST_WORD = re.compile(r"\S+")
 # Below the first width lines are list items; above the second the writer did not wrap by hand.
@@ -23,8 +24,12 @@ _DANGLING = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
-_BLANKS = re.compile(r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}|[\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_BLANKS = re.compile(
+    r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}"
+    r"|[\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+)
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad\x00]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _WRAP = re.compile(r"[ \t]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[ \t\xa0]*")
 
 
@@ -61,9 +66,9 @@ def wrapped_line_starts(text: str) -> set[int]:
     """Where a line starts that continues the sentence of the line before it.
 
     A paragraph was wrapped if at nearly all its line ends the next word would not have fitted in
-    the paragraph's width; in a list only the longest line passes that test. Where there are too
-    few lines to tell, or the paragraph was not wrapped, a line still continues the one above that
-    cannot have ended there (`… denies chest pain,`) if it begins in lower case.
+    the paragraph's width; in a list only the longest line passes that test. In any paragraph a
+    line that begins in lower case continues the one above if that is long, or cannot have ended
+    there (`… denies chest pain,`).
     """
     lines = _lines(text)
     starts: set[int] = set()
@@ -80,8 +85,8 @@ def wrapped_line_starts(text: str) -> set[int]:
             start, line = lines[number]
             previous = lines[number - 1][1].rstrip()
             lower = line.strip()[0].islower()
-            fits_nowhere = width >= _WRAP_MIN and number in full and (prose or lower)
-            if (fits_nowhere and previous[-1] not in ".!?:;") or (
+            goes_on = (prose and number in full) or (lower and len(previous) >= _WRAP_MIN)
+            if (goes_on and previous[-1] not in ".!?:;") or (
                 lower and _DANGLING.search(previous[-12:])
             ):
                 starts.add(start)
@@ -95,6 +100,8 @@ class Layout:
 
     def __init__(self, original: str) -> None:
         self.original = original
+        # A lone surrogate is no character: it can be counted, not encoded.
+        original = _SURROGATES.sub("\ufffd", original)
         wraps = wrapped_line_starts(original)
         edits: list[tuple[int, int, str]] = []
         covered = 0

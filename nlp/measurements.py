@@ -5,6 +5,8 @@ unit that the test cannot have, or outside every plausible range, is not taken: 
 worse than none.
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from decimal import Decimal
 from typing import Any

@@ -99,9 +99,7 @@ def _switched(doc: Doc, before: Span, drug: Span) -> bool:
     )
 
 
-def _conditional(
-    doc: Doc, drug: Span, sentences: list[tuple[int, int]], starts: list[int]
-) -> bool:
+def _conditional(doc: Doc, drug: Span, sentences: list[tuple[int, int]], starts: list[int]) -> bool:
     """`start lisinopril if the pressure stays high`: the drug is planned under a condition."""
     end = sentences[bisect_right(starts, drug.start) - 1][1]
     return _IF.search(doc[drug.end : end].text) is not None
@@ -118,4 +116,3 @@ def _set_status(drug: Span, status: str, text: str, begin: int, end: int) -> Non
 def create_medication_status(nlp: Language, name: str) -> MedicationStatus:
     """The factory that spaCy calls."""
     return MedicationStatus(nlp)
-

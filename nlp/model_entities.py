@@ -59,9 +59,7 @@ class ModelEntities:
         return doc
 
 
-@Language.factory(
-    "model_entities", default_config={"model": "", "labels": {}, "score": 0.85}
-)
+@Language.factory("model_entities", default_config={"model": "", "labels": {}, "score": 0.85})
 def create_model_entities(
     nlp: Language, name: str, model: str, labels: dict[str, str], score: float
 ) -> ModelEntities:

@@ -16,7 +16,8 @@ _SIDED = {
 _PLAIN = {
     "mother": ("MTH", "mother"), "mom": ("MTH", "mother"), "father": ("FTH", "father"),
     "dad": ("FTH", "father"), "sister": ("SIS", "sister"), "brother": ("BRO", "brother"),
-    "sibling": ("SIB", "sibling"), "son": ("SON", "natural son"), "daughter": ("DAU", "natural daughter"),
+    "sibling": ("SIB", "sibling"), "son": ("SON", "natural son"),
+    "daughter": ("DAU", "natural daughter"),
     "child": ("CHILD", "child"), "children": ("CHILD", "child"), "parent": ("PRN", "parent"),
     "nephew": ("NEPHEW", "nephew"), "niece": ("NIECE", "niece"), "twin": ("TWIN", "twin"),
     "grandmother": ("GRMTH", "grandmother"), "grandfather": ("GRFTH", "grandfather"),
@@ -69,7 +70,7 @@ def _relative_of(text: str, ent: Span, sentence: Span) -> Attribute | None:
 
 
 class Relations:
-    """Adds RELATION to a relative's findings, REACTION to allergies and REACTION_OF to reactions."""
+    """Adds RELATION to a relative's findings, REACTION and REACTION_OF to allergies."""
 
     def __call__(self, doc: Doc) -> Doc:
         """Join what stands in one sentence."""
@@ -105,9 +106,7 @@ class Relations:
 
 
 def _is_allergen(drug: Span) -> bool:
-    return any(
-        a.type == "STATUS" and a.value == {"status": ALLERGY} for a in drug._.attributes
-    )
+    return any(a.type == "STATUS" and a.value == {"status": ALLERGY} for a in drug._.attributes)
 
 
 @Language.factory("relations", requires=["doc.ents", "span._.traits"])

@@ -15,12 +15,18 @@ from spacy.language import Language
 from spacy.matcher import PhraseMatcher
 from spacy.tokens import Doc
 
-from nlp.rules import rows
+from nlp import rules
 
 _DIRECTIONS = frozenset(("forward", "backward", "both", "pseudo", "terminate"))
 _OR = frozenset(("or", "vs", "vs.", "versus", "/", "and/or", "."))
 _LIST = _OR | {"and", ",", "&", "(", ")", "as", "well"}
 _OR_GAP, _LIST_GAP = 2, 3
+# Words of a dosage do not interrupt a list: `given aspirin 325 mg PO and heparin`.
+_DOSING = re.compile(
+    r"mg|mcg|g|ml|meq|units?|tab(?:let)?s?|cap(?:sule)?s?|puffs?|p\.?o|i[vm]|s[lcq]|[btq]id|q(?:hs|d)?"
+    r"|prn|daily|nightly|weekly|once|twice|three|times|a|day|every|each|at|in|the|morning|evening"
+    r"|bedtime|night|hours|by|mouth|orally"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +149,9 @@ class ScopeRules:
 
 
 def _lines(file_name: str) -> Iterator[list[str]]:
-    # Named sets have two cells, rules four.
-    from importlib.resources import files
-
-    text = files("nlp.rules").joinpath(file_name).read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        cells = [cell.strip() for cell in line.split("\t")]
-        if len(cells) != (2 if line.startswith("@") else 4):
+    """Named sets have two cells, rules four."""
+    for number, cells in rules.lines(file_name):
+        if len(cells) != (2 if cells[0].startswith("@") else 4):
             raise ValueError(f"nlp/rules/{file_name} line {number}: {len(cells)} columns")
         yield cells
 
@@ -163,14 +163,12 @@ def _ends(rule: Rule, other: _Trigger) -> bool:
 
 def _effective(triggers: list[_Trigger], targets: list[tuple[int, int]]) -> list[_Trigger]:
     """The triggers that are not inside a concept, nor inside a longer trigger."""
-    outside = [
-        t for t in triggers if not any(t.start < e and s < t.end for s, e in targets)
-    ]
+    outside = [t for t in triggers if not any(t.start < e and s < t.end for s, e in targets)]
     return [t for t in outside if not any(_hides(other, t) for other in outside)]
 
 
 def _hides(other: _Trigger, trigger: _Trigger) -> bool:
-    """Whether `other` makes `trigger` void: longer and around it, or a pseudo-trigger over its end."""
+    """Whether `other` voids `trigger`: longer and around it, or a pseudo-trigger over its end."""
     if other.rule.direction == "terminate":
         return False
     around = (
@@ -193,7 +191,11 @@ def _chained(
     kept = [ordered[0]]
     for index in ordered[1:]:
         near, far = (kept[-1], index) if step > 0 else (index, kept[-1])
-        gap = [token.lower_ for token in doc[targets[near][1] : targets[far][0]]]
+        gap = [
+            token.lower_
+            for token in doc[targets[near][1] : targets[far][0]]
+            if not (_DOSING.fullmatch(token.lower_) or token.like_num)
+        ]
         joined = len(gap) <= rule.chain_gap + 1 and any(word in rule.chain for word in gap)
         strangers = [word for word in gap if word not in rule.chain]
         if not joined or len(strangers) > 1 or any(len(word) > 8 for word in strangers):

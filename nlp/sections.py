@@ -29,7 +29,8 @@ class Section:
 
 
 _LINE_HEADER = re.compile(
-    r"^[ \t]*(?:[#*=_>]+[ \t]*|\d{1,2}[.)][ \t]*)?(?P<title>[A-Za-z][A-Za-z&/,'’() \-]{0,58}?)[ \t]*"
+    r"^[ \t]*(?:[#*=_>]+[ \t]*|\d{1,2}[.)][ \t]*)?"
+    r"(?P<title>[A-Za-z][A-Za-z&/,'’() \-]{0,58}?)[ \t]*"
     r"(?:[*_]{1,2})?(?:(?P<colon>:)[*_]{0,2}|[ \t]+[-–—](?=[ \t])|(?P<eol>[*_=]*[ \t]*\r?$))",
     re.MULTILINE,
 )
@@ -41,8 +42,9 @@ _SPACES = re.compile(r"[\s\-]+")
 _SHORT = frozenset(("family_history", "allergies"))
 # Lines that go on a list begun behind the header: bullets, relatives.
 _CONTINUED = re.compile(
-    r"(?:\n[ ]?(?:[-*•·+]|\d{1,2}[.)]|(?:(?:maternal|paternal)[ ])?(?:mother|father|sister|brother|son"
-    r"|daughter|aunt|uncle|cousin|grandmother|grandfather|sibling|parent|children|mgm|mgf|pgm|pgf)s?\b)[^\n]*)+",
+    r"(?:\n[ ]?(?:[-*•·+]|\d{1,2}[.)]|(?:(?:maternal|paternal)[ ])?(?:mother|father|sister|brother"
+    r"|son|daughter|aunt|uncle|cousin|grandmother|grandfather|sibling|parent|children|mgm|mgf|pgm"
+    r"|pgf)s?\b)[^\n]*)+",
     re.IGNORECASE,
 )
 # Under a header alone on its line: everything up to the first blank line after content.
@@ -92,9 +94,7 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
         (opening.category, opening.title) if opening is not None else (None, "")
     )
     starts = sorted(headers)
-    sections = [
-        Section(first_category, first_title, 0, 0, starts[0] if starts else len(text))
-    ]
+    sections = [Section(first_category, first_title, 0, 0, starts[0] if starts else len(text))]
     for position, begin in enumerate(starts):
         body, category, title = headers[begin]
         end = starts[position + 1] if position + 1 < len(starts) else len(text)

@@ -5,16 +5,18 @@ abbreviation (`Dr. Smith`, `p.o. daily`) or to a list number.
 """
 
 import re
+from typing import Any
 
+import numpy as np
+from spacy.attrs import IDX, IS_SPACE, LENGTH, SENT_START
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from nlp.sections import Section
 
-_ABBREVIATIONS = frozenset(
-    "dr mr mrs ms prof st vs e.g i.e eg ie etc approx no pt pts fig al dept ext hosp inc jr sr "
-    "q.d q.h q.i.d b.i.d t.i.d p.o p.r.n q.h.s h.s a.c p.c i.v i.m s.c s.q q.a.m q.p.m o.d "
-    "a.m p.m c.c".split()
+_ABBREVIATIONS = re.compile(
+    r"dr|mr|mrs|ms|prof|st|vs|eg|ie|etc|approx|no|pt|pts|fig|al|dept|ext|hosp|inc|jr|sr"
+    r"|e\.g|i\.e"
 )
 _TERMINATOR = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|[.!?](?=[A-Z][a-z])|;(?=\s)")
 _BEFORE = re.compile(r"([A-Za-z][A-Za-z.]*)$")
@@ -31,7 +33,7 @@ def _is_abbreviation(text: str, dot: int, after: str) -> bool:
     if "." in word and len(word) <= 6:
         # "b.i.d. He went": a dosing shorthand may also end its sentence.
         return not after.isupper()
-    return word in _ABBREVIATIONS or (len(word) == 1 and word not in "io")
+    return _ABBREVIATIONS.fullmatch(word) is not None or (len(word) == 1 and word not in "io")
 
 
 def sentence_starts(text: str, sections: list[Section]) -> list[int]:
@@ -61,13 +63,16 @@ def sentence_starts(text: str, sections: list[Section]) -> list[int]:
 
 @Language.component("sentences", requires=["doc._.sections"], assigns=["token.is_sent_start"])
 def sentences(doc: Doc) -> Doc:
-    """Set `is_sent_start` on every token."""
-    starts = iter(sentence_starts(doc.text, doc._.sections))
-    pending = next(starts, None)
-    for token in doc:
-        begins = token.i == 0
-        while pending is not None and token.idx + len(token) > pending and not token.is_space:
-            begins = True
-            pending = next(starts, None)
-        token.is_sent_start = begins
-    return doc
+    """Set `is_sent_start` on every token.
+
+    Written as one array: the setter of a token looks at the whole doc each time.
+    """
+    begins, lengths, spaces = doc.to_array([IDX, LENGTH, IS_SPACE]).astype("int64").T
+    words = np.flatnonzero(spaces == 0)
+    flags = np.full(len(doc), -1, dtype="int64")
+    flags[0] = 1
+    ends = begins[words] + lengths[words]
+    slots = np.searchsorted(ends, sentence_starts(doc.text, doc._.sections), side="right")
+    flags[words[slots[slots < len(words)]]] = 1
+    values: Any = flags.astype("uint64").reshape(-1, 1)
+    return doc.from_array([SENT_START], values)

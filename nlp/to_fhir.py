@@ -18,9 +18,10 @@ from functools import cache
 from typing import Any
 
 from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
 
 from nlp.derived.allergy_intolerance import allergy_intolerance
-from nlp.derived.condition import condition
+from nlp.derived.condition import condition, join_broader
 from nlp.derived.family_member_history import family_member_history, relative
 from nlp.derived.medication_statement import medication_statement
 from nlp.derived.note_source import NoteSource, concept_key
@@ -41,7 +42,7 @@ from nlp.mention import (
     Mention,
 )
 
-__all__ = ["NoteSource", "to_resources"]
+__all__ = ["DerivationError", "NoteSource", "to_resources"]
 
 _PROCEDURE_LIKE = frozenset(("IMAGING", "FUNCTION"))
 
@@ -87,8 +88,25 @@ def _model(resource_type: str) -> Any:
     return get_fhir_model_class(resource_type)
 
 
+class DerivationError(Exception):
+    """A derived resource would not be valid FHIR. The message names elements, never note text."""
+
+
 def _checked(resource: dict[str, Any]) -> dict[str, Any]:
-    _model(resource["resourceType"]).model_validate(resource)
+    resource_type = resource["resourceType"]
+    try:
+        _model(resource_type).model_validate(resource)
+    except ValidationError as error:
+        # The error's own words quote the values, which are the patient's: keep only the places.
+        places = ", ".join(
+            f"{'.'.join(map(str, problem['loc']))} ({problem['type']})"
+            for problem in error.errors(
+                include_url=False, include_context=False, include_input=False
+            )
+        )
+        raise DerivationError(
+            f"derived {resource_type} is not valid at {places}; report it with the pipeline version"
+        ) from None
     return resource
 
 
@@ -98,7 +116,8 @@ def to_resources(
     """The resources that the mentions of one note amount to, their Provenance last; [] for none.
 
     Deterministic: ids depend on the note and the fact alone, so that a re-run replaces. `recorded`
-    is the Provenance's time, the note's date when not given. Numbers are `Decimal`.
+    is the Provenance's time, the note's date when not given. Numbers are `Decimal`. Raises
+    DerivationError for a resource that would not be valid (a bad reference or date in `source`).
     """
     by_kind: dict[str, list[Mention]] = {}
     for mention in mentions:
@@ -107,7 +126,7 @@ def to_resources(
             by_kind.setdefault(kind, []).append(mention)
     by_span = {(m.begin, m.end): m for m in mentions}
     found: list[dict[str, Any] | None] = []
-    for group in _group(by_kind.get("Condition", ()), concept_key):
+    for group in join_broader(_group(by_kind.get("Condition", ()), concept_key)):
         found.append(condition(group, source))
     for group in _group(by_kind.get("MedicationStatement", ()), concept_key):
         found.append(medication_statement(group, source))

@@ -28,7 +28,7 @@ def spellings(alias: str) -> Iterator[str]:
         variants += [variant.replace("-", " ") for variant in list(variants)]
     elif 2 <= alias.count(" ") + 1 <= _MAX_HYPHEN_WORDS and alias.replace(" ", "").isalnum():
         first, rest = alias.split(" ", 1)
-        variants.append(f"{first}-{rest}")
+        variants += [f"{first}-{rest}", alias.replace(" ", "-")]
     numbered = _NUMBERED.search(alias)
     if numbered:
         number = numbered.group(2).lower()

@@ -27,6 +27,7 @@ from service.interactions import (
     vread,
 )
 from service.operations import cohorts, health, nlp, notes, sql, timeline, validate
+from service.response_headers import ResponseHeaders
 from service.settings import Settings, check_exposure
 from storage.lake import Lake
 
@@ -83,6 +84,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     errors.install(app)
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
     app.add_middleware(Authentication, tokens=tokens)
+    app.add_middleware(ResponseHeaders)
     for router in FHIR_ROUTERS:
         app.include_router(router, prefix="/fhir", dependencies=[Depends(acceptable)])
     for router in PLAIN_ROUTERS:

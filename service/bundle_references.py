@@ -23,29 +23,25 @@ _URI_KEYS = frozenset(
 )
 
 
-def rewrite(node: Any, targets: Mapping[str, str]) -> Any:
-    """A copy of `node` with each reference or URI that is a key of `targets` replaced.
+def rewrite(node: Any, targets: Mapping[str, str]) -> None:
+    """Replace, in place, each reference or URI within `node` that is a key of `targets`.
 
     Narrative links (`div`) are rewritten as well; identifiers and other strings are left alone.
     """
-    if isinstance(node, dict):
-        return {key: _rewrite_member(key, value, targets) for key, value in node.items()}
-    if isinstance(node, list):
-        return [rewrite(item, targets) for item in node]
-    return node
-
-
-def _rewrite_member(key: str, value: Any, targets: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        if key in _URI_KEYS:
-            return _rewrite_uri(value, targets)
-        if key == "div" and "urn:uuid:" in value:
-            for old, new in targets.items():
-                value = value.replace(f'"{old}"', f'"{new}"')
-        return value
-    if isinstance(value, (dict, list)):
-        return rewrite(value, targets)
-    return value
+    for key, value in node.items():
+        if type(value) is str:
+            if key in _URI_KEYS:
+                node[key] = _rewrite_uri(value, targets)
+            elif key == "div" and "urn:uuid:" in value:
+                for old, new in targets.items():
+                    value = value.replace(f'"{old}"', f'"{new}"')
+                node[key] = value
+        elif type(value) is dict:
+            rewrite(value, targets)
+        elif type(value) is list:
+            for item in value:
+                if type(item) is dict:
+                    rewrite(item, targets)
 
 
 def _rewrite_uri(value: str, targets: Mapping[str, str]) -> str:
@@ -80,11 +76,18 @@ class ConditionalReferences:
     def resolve(self, resource: Resource, prefix: str) -> None:
         """Replace every conditional reference of `resource`, in place.
 
-        `prefix` (`Bundle.entry[3].resource`) places the issues. Raises `precondition` (412).
+        `prefix` (`Bundle.entry[3].resource`) places the issues. Raises `precondition` (412), and
+        `invalid` for a `urn:` that no entry of the Bundle answers: it would dangle for ever.
         """
         for expression, holder in iter_references(resource):
-            text = holder.get("reference")
-            if not isinstance(text, str) or "?" not in text:
+            text: str = holder["reference"]
+            if text.startswith(("urn:uuid:", "urn:oid:")):
+                raise error(
+                    "invalid",
+                    "No entry of this Bundle has this fullUrl.",
+                    f"{prefix}.{expression.partition('.')[2]}.reference",
+                )
+            if "?" not in text:
                 continue
             if parse_reference(text).kind != "conditional":
                 continue

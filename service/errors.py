@@ -9,7 +9,9 @@ import uuid
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.outcomes import FhirError, error, operation_outcome
 from schemas.parse import canonical_bytes
@@ -79,6 +81,33 @@ def unexpected(failure: BaseException) -> FhirError:
     )
 
 
+class FailureBarrier:
+    """ASGI middleware that lets no exception out: the HTTP server would log it with its text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an unforeseen failure with a 500 `OperationOutcome`."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except ClientDisconnect:
+            return
+        except Exception as failure:
+            if scope["type"] != "http":
+                raise
+            response = outcome_response(unexpected(failure))
+            if not started:
+                await response(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
     """Make every failure of `app`, foreseen or not, answer with an `OperationOutcome`."""
 
@@ -105,6 +134,4 @@ def install(app: FastAPI) -> None:
             error("invalid", f"Missing or malformed parameter: {', '.join(places)}.", *places)
         )
 
-    @app.exception_handler(Exception)
-    async def _unforeseen(_request: Request, failure: Exception) -> Response:
-        return outcome_response(unexpected(failure))
+    app.add_middleware(FailureBarrier)

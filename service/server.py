@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 
 import uvicorn
@@ -16,6 +17,8 @@ from storage.lake import Lake
 def serve(settings: Settings) -> None:
     """Serve until interrupted. Raises `SettingError` or `FhirError` before anything is served."""
     check_exposure(settings)
+    # A core dump would put the memory, patient data and keys in it, on the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Request lines hold patient ids and search terms: they are not logged.
     logging.getLogger("uvicorn.access").disabled = True
@@ -33,7 +36,8 @@ def serve(settings: Settings) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's delay off only for sockets that say that they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

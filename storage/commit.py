@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import apsw
+
 from schemas.ids import format_instant
 from schemas.outcomes import error
-
 from storage import index
 from storage.operations import Prepared, stamped_body
-from storage.versions import Commit, Version, from_microseconds
 from storage.version_rows import current_row
+from storage.versions import Commit, Version, from_microseconds
 
 _INSERT_VERSION = (
     "INSERT INTO version (v, type, id, version_id, t, method, deleted, patient_id) "

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
-from schemas.outcomes import error
 
+from schemas.outcomes import error
 from storage import index
 from storage.private_files import create_file
 
@@ -43,7 +43,9 @@ _CHECKPOINT_PAGES = 4096
 _TABLES = """
 CREATE TABLE lake (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE term (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE commit_log (t INTEGER PRIMARY KEY, instant_us INTEGER NOT NULL, first_v INTEGER NOT NULL);
+CREATE TABLE commit_log (
+  t INTEGER PRIMARY KEY, instant_us INTEGER NOT NULL, first_v INTEGER NOT NULL
+);
 CREATE INDEX commit_log_instant ON commit_log (instant_us);
 CREATE TABLE version (
   v INTEGER PRIMARY KEY,
@@ -71,6 +73,7 @@ CREATE TABLE segment (
   rows INTEGER NOT NULL,
   group_rows INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
+  sha256 BLOB NOT NULL,
   min_v INTEGER NOT NULL,
   max_v INTEGER NOT NULL,
   settled INTEGER NOT NULL
@@ -140,7 +143,7 @@ class Database:
         # FULL: a commit is on the disk when COMMIT returns.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
-        # The pages are encrypted; zeroing bodies that move to segments would cost writes for little.
+        # The pages are encrypted; zeroing bodies that move to segments would gain little.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         return connection

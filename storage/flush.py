@@ -134,14 +134,14 @@ class Flusher:
             )
         )
         path = self._store.path(hot.resource_type, name)
-        size = segments.write(path, versions, name, key, group_rows)
+        size, digest = segments.write(path, versions, name, key, group_rows)
         wrapped = self._store.keystore.wrap_segment_key(key, name)
 
         def record(connection: apsw.Connection, position: Position) -> int:
             connection.execute("DELETE FROM segment_begun WHERE file = ?", (name,))
             connection.execute(
-                "INSERT INTO segment (type, file, wrapped_key, rows, group_rows, bytes, min_v, "
-                "max_v, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO segment (type, file, wrapped_key, rows, group_rows, bytes, "
+                "sha256, min_v, max_v, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     hot.type_number,
                     name,
@@ -149,6 +149,7 @@ class Flusher:
                     len(rows),
                     group_rows,
                     size,
+                    digest,
                     rows[0][0],
                     rows[-1][0],
                 ),
@@ -170,9 +171,7 @@ class Flusher:
                     "UPDATE version SET segment = ?, segment_row = ? WHERE v = ?",
                     [(segment, row, v) for row, v in chunk],
                 )
-                connection.executemany(
-                    "DELETE FROM hot_body WHERE v = ?", [(v,) for _, v in chunk]
-                )
+                connection.executemany("DELETE FROM hot_body WHERE v = ?", [(v,) for _, v in chunk])
 
             self._writer.run(point)
         self._writer.run(
@@ -183,8 +182,12 @@ class Flusher:
 
     def _settle_all(self) -> None:
         with self._database.reading() as connection:
-            unsettled = {row[0] for row in connection.execute("SELECT id FROM segment WHERE NOT settled")}
-            found = [s for s in self._store.all(connection) if s.id in unsettled] if unsettled else []
+            unsettled = {
+                row[0] for row in connection.execute("SELECT id FROM segment WHERE NOT settled")
+            }
+            found = (
+                [s for s in self._store.all(connection) if s.id in unsettled] if unsettled else []
+            )
         for segment in found:
             self._settle(segment.id, _versions_in(segment))
 

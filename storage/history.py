@@ -31,14 +31,15 @@ def history(
     args: list[Any] = [resource_type, id, t]
     if cursor is not None:
         after = cursors.read(cursor, question)
-        total, args[2] = after.total, after.t
+        args[2] = after.t
     else:
-        total = connection.execute(f"SELECT count(*) FROM version r WHERE {where}", args).get
-        after = Position(t, 2**63 - 1, total)
+        counted: Any = connection.execute(f"SELECT count(*) FROM version r WHERE {where}", args).get
+        after = Position(t, 2**63 - 1, int(counted))
+    total = after.total
     if not total:
         raise not_found(resource_type, id)
     # Versions of one resource are numbered in the order of v.
-    rows = connection.execute(
+    rows: list[Any] = connection.execute(
         f"SELECT {COLUMNS} FROM {FROM} WHERE {where} AND r.v < ? "
         "ORDER BY r.version_id DESC LIMIT ?",
         (*args, after.v, -1 if count is None else count + 1),

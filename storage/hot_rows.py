@@ -36,7 +36,8 @@ def flushed_v(connection: apsw.Connection, type_number: int) -> int:
 def hot_types(connection: apsw.Connection, terms: Terms) -> list[HotType]:
     """Every type with hot versions."""
     found = []
-    for (type_number,) in connection.execute("SELECT type FROM resource_count").fetchall():
+    types: list[Any] = connection.execute("SELECT type FROM resource_count").fetchall()
+    for (type_number,) in types:
         after_v = flushed_v(connection, type_number)
         rows, last_v, size = connection.execute(
             "SELECT count(*), max(r.v), ifnull(sum(length(b.body)), 0) FROM version r "

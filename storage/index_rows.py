@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -16,20 +17,14 @@ _BATCH = 500
 def live_rows(connection: apsw.Connection) -> Iterator[list[Any]]:
     """Rows of `version_rows.COLUMNS` of every version that has a body, in batches.
 
-    In the order of where the bodies lie, so that each row group is decoded once.
+    By type, then in commit order: so they come from an index, and the segment that a batch is in
+    fits into the cache of decoded bodies.
     """
-    last_segment, last_row, last_v = -1, -1, -1
-    while True:
-        rows = connection.execute(
-            f"SELECT {COLUMNS} FROM {FROM} WHERE NOT r.deleted AND "
-            "(ifnull(r.segment, 0), ifnull(r.segment_row, 0), r.v) > (?, ?, ?) "
-            "ORDER BY ifnull(r.segment, 0), ifnull(r.segment_row, 0), r.v LIMIT ?",
-            (last_segment, last_row, last_v, _BATCH),
-        ).fetchall()
-        if not rows:
-            return
-        yield rows
-        last_v, last_segment, last_row = rows[-1][0], rows[-1][8] or 0, rows[-1][9] or 0
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM {FROM} WHERE NOT r.deleted ORDER BY r.type, r.v"
+    )
+    while batch := list(itertools.islice(rows, _BATCH)):
+        yield batch
 
 
 def intern_in(connection: apsw.Connection) -> Callable[[str], int]:

@@ -17,8 +17,8 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from schemas.outcomes import FhirError, error
 
+from schemas.outcomes import FhirError, error
 from storage.private_files import create_file, make_folder
 
 KEY_BYTES = 32

@@ -17,8 +17,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from schemas.outcomes import FhirError, error
 
+from schemas.outcomes import FhirError, error
 from storage.keys import MasterKey, new_key, unwrap_key, wrap_key
 from storage.private_files import create_file
 
@@ -61,7 +61,7 @@ class Keystore:
             if content["format"] != _FORMAT:
                 raise error(
                     "not-supported",
-                    f"{path} has format {str(content['format'])[:16]}; this release reads {_FORMAT}.",
+                    f"{path} has format {str(content['format'])[:9]}; this release: {_FORMAT}.",
                 )
             lake_id, wrapped = str(content["lake"]), content["datastore"]
             database = base64.b64decode(content["database"], validate=True)

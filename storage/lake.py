@@ -1,8 +1,8 @@
 """The lake: every version of every resource, in the order of one commit log.
 
-    with Lake.open("data") as lake:
-        commit = lake.transact([Put({"resourceType": "Patient", "id": "p1"})])
-        lake.read("Patient", "p1").resource()
+with Lake.open("data") as lake:
+    commit = lake.transact([Put({"resourceType": "Patient", "id": "p1"})])
+    lake.read("Patient", "p1").resource()
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import apsw
 from schemas.outcomes import error
-
 from storage import history, reading, statistics, verify
 from storage.flush import Flusher
 from storage.keys import MasterKey
@@ -55,7 +53,9 @@ class Lake:
 
     def _start(self) -> None:
         self._segments = SegmentStore(self.folder.segments, self._keystore)
-        self._writer = Writer(self._database.writer(), lambda position: self._flusher.wake(position))
+        self._writer = Writer(
+            self._database.writer(), lambda position: self._flusher.wake(position)
+        )
         self._terms = Terms(self._writer.run)
         self._flusher = Flusher(self._database, self._writer, self._segments, self._terms)
         self._bodies = Bodies(self._terms, self._segments.bodies)
@@ -91,13 +91,15 @@ class Lake:
 
     def close(self, *, flush: bool = False) -> None:
         """Finish what was begun and let go of the folder; `flush` moves hot bodies out first."""
-        if flush:
-            self._flusher.flush()
-        self._flusher.stop()
-        self._writer.close()
-        self._database.close()
-        self._segments.close()
-        self._lock.release()
+        try:
+            if flush:
+                self._flusher.flush()
+        finally:
+            self._flusher.stop()
+            self._writer.close()
+            self._database.close()
+            self._segments.close()
+            self._lock.release()
 
     @property
     def t(self) -> int:
@@ -190,9 +192,7 @@ class Lake:
 
     def snapshot(self, at: int | None = None) -> Snapshot:
         """The lake as of a commit, in columns, for analytic queries."""
-        return Snapshot(
-            self._database, self._segments, self._terms, self._hot_tables, self._at(at)
-        )
+        return Snapshot(self._database, self._segments, self._terms, self._hot_tables, self._at(at))
 
     def sql(
         self,
@@ -259,11 +259,8 @@ class Lake:
             return last
         if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= last:
             raise error(
-                "value", f"There is no commit {str(at)[:32]} to read at; commits go up to {last}.", "at"
+                "value",
+                f"There is no commit {str(at)[:32]} to read at; commits go up to {last}.",
+                "at",
             )
         return at
-
-
-def sqlite_version() -> str:
-    """Version of the SQLite library in use."""
-    return str(apsw.sqlite_lib_version())

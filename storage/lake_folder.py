@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.outcomes import error
-
 from storage.database import Database
 from storage.keys import KeyFileMasterKey, MasterKey
 from storage.keystore import FILE_NAME, Keystore
@@ -115,4 +114,6 @@ class LakeFolder:
 
     @staticmethod
     def _companions(database: Path) -> tuple[Path, Path]:
-        return database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
+        return database.with_name(database.name + "-wal"), database.with_name(
+            database.name + "-shm"
+        )

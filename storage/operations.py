@@ -16,7 +16,6 @@ from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.parse import canonical_bytes, parse_resource
 from schemas.structure import RESOURCE_TYPES
-
 from storage import index
 from storage.terms import Terms
 

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read, made and replaced so that a crash loses nothing."""
+"""Files and folders that only their owner may read, made so that a crash loses nothing."""
 
 from __future__ import annotations
 
@@ -59,15 +59,17 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 class FolderLock:
-    """The right to write in a lake folder: one process at a time, given up when the process ends."""
+    """The right to write in a lake folder: one process, until it ends at the latest."""
 
     def __init__(self, folder: Path) -> None:
         """Take the lock. Raises FhirError `conflict` when another process or Lake has it."""
-        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(folder / "lock", flags, _FILE_MODE)
+        self._descriptor: int | None = descriptor
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self._descriptor)
+            os.close(descriptor)
             raise error(
                 "conflict",
                 f"The lake at {folder} is open in another process. Stop that process, "
@@ -75,5 +77,7 @@ class FolderLock:
             ) from None
 
     def release(self) -> None:
-        """Let the next one write."""
-        os.close(self._descriptor)
+        """Let the next one write. Once: a number closed twice could be another file's by then."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
-from schemas.outcomes import FhirError, error
 
+from schemas.outcomes import FhirError, error
 from storage.terms import Terms
 from storage.version_rows import COLUMNS, FROM, Bodies
 from storage.versions import Version

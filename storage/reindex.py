@@ -1,10 +1,10 @@
-"""Rebuilding the search index from the bodies, in one transaction: the old index, or the new one."""
+"""Rebuilding the search index from the bodies, in one transaction: the old one or the new."""
 
 from __future__ import annotations
 
 import apsw
-from schemas.parse import parse_resource
 
+from schemas.parse import parse_resource
 from storage import index
 from storage.index_rows import intern_in, live_rows
 from storage.terms import Terms

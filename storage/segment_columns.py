@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
+
 from schemas.parse import parse_resource
 from schemas.views import flat_columns, flatten
-
 from storage.versions import from_microseconds
 
 BASE = pa.schema(

@@ -12,11 +12,14 @@ from typing import Any
 import apsw
 import pyarrow as pa
 import pyarrow.parquet as pq
-from schemas.outcomes import error
 
+from schemas.outcomes import error
 from storage import segments
 from storage.keystore import Keystore
 from storage.segments import SegmentFile
+
+# Opened files kept for the next read: opening one costs as much as decoding a row group.
+_IDLE_FILES = 128
 
 # Decoded bodies, kept in memory for reads of neighbours (a patient's resources lie together).
 _CACHE_BYTES = 64 * 2**20
@@ -42,7 +45,8 @@ class SegmentStore:
         self.folder = folder
         self.keystore = keystore
         self._segments: dict[int, Segment] = {}
-        self._metadata: dict[int, Any] = {}
+        self._idle: dict[int, list[Any]] = {}
+        self._idle_files = 0
         self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -80,12 +84,16 @@ class SegmentStore:
         return out
 
     def close(self) -> None:
-        """Forget keys and decoded bodies."""
+        """Forget keys, opened files and decoded bodies."""
         with self._lock:
+            idle = [file for files in self._idle.values() for file in files]
+            self._idle.clear()
+            self._idle_files = 0
             self._segments.clear()
-            self._metadata.clear()
             self._groups.clear()
             self._bytes = 0
+        for file in idle:
+            file.close(force=True)
 
     def _segment(self, row: Sequence[Any]) -> Segment:
         id, resource_type, name, wrapped, rows, group_rows = row
@@ -104,24 +112,17 @@ class SegmentStore:
             if bodies is not None:
                 self._groups.move_to_end(key)
                 return bodies
-            metadata = self._metadata.get(segment.id)
         try:
-            # A file of one's own for each read: a ParquetFile that threads share can deadlock.
-            with pq.ParquetFile(
-                segment.file.path,
-                metadata=metadata,
-                decryption_properties=segment.file.decryption_properties,
-            ) as file:
-                metadata = file.metadata
-                bodies = file.read_row_group(group, columns=["body"]).column(0)
+            file = self._take(segment)
+            bodies = file.read_row_group(group, columns=["body"]).column(0)
         except (OSError, ValueError, pa.ArrowException) as failure:
             raise error(
                 "internal",
                 f"Segment {segment.file.path.name} of {segment.resource_type} cannot be read "
                 f"({type(failure).__name__}). Run `chartlake verify`.",
             ) from None
+        self._give(segment, file)
         with self._lock:
-            self._metadata[segment.id] = metadata
             if key not in self._groups:
                 self._groups[key] = bodies
                 self._bytes += bodies.nbytes
@@ -129,3 +130,22 @@ class SegmentStore:
                 _, dropped = self._groups.popitem(last=False)
                 self._bytes -= dropped.nbytes
         return bodies
+
+    def _take(self, segment: Segment) -> pq.ParquetFile:
+        """An opened file for one reader alone: a ParquetFile that threads share can deadlock."""
+        with self._lock:
+            idle = self._idle.get(segment.id)
+            if idle:
+                self._idle_files -= 1
+                return idle.pop()
+        return pq.ParquetFile(
+            segment.file.path, decryption_properties=segment.file.decryption_properties
+        )
+
+    def _give(self, segment: Segment, file: pq.ParquetFile) -> None:
+        with self._lock:
+            if self._idle_files < _IDLE_FILES and segment.id in self._segments:
+                self._idle.setdefault(segment.id, []).append(file)
+                self._idle_files += 1
+                return
+        file.close(force=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,7 +45,7 @@ class SegmentFile:
     rows: int
 
 
-class _SegmentKms(pe.KmsClient):  # type: ignore[misc]
+class _SegmentKms(pe.KmsClient):
     """The "key management service" that Parquet asks to wrap and unwrap a file's data key."""
 
     def __init__(self, key_id: str, key: bytes) -> None:
@@ -75,9 +76,7 @@ def _factory(key_id: str, key: bytes) -> pe.CryptoFactory:
 def decryption_properties(key_id: str, key: bytes) -> object:
     """What pyarrow needs to open the segment of that key."""
     configuration = pe.DecryptionConfiguration(cache_lifetime=timedelta(minutes=5))
-    return _factory(key_id, key).file_decryption_properties(
-        pe.KmsConnectionConfig(), configuration
-    )
+    return _factory(key_id, key).file_decryption_properties(pe.KmsConnectionConfig(), configuration)
 
 
 def group_rows(versions: pa.Table) -> int:
@@ -86,8 +85,10 @@ def group_rows(versions: pa.Table) -> int:
     return max(_MIN_GROUP_ROWS, min(_MAX_GROUP_ROWS, _GROUP_BYTES // mean))
 
 
-def write(path: Path, versions: pa.Table, key_id: str, key: bytes, rows_in_group: int) -> int:
-    """Write a segment; under its name, whole and durable, on return. Its size in bytes.
+def write(
+    path: Path, versions: pa.Table, key_id: str, key: bytes, rows_in_group: int
+) -> tuple[int, bytes]:
+    """Write a segment; under its name, whole and durable, on return. Its size and SHA-256.
 
     Nothing is ever written in the clear: the file is encrypted from its first byte on.
     """
@@ -118,7 +119,13 @@ def write(path: Path, versions: pa.Table, key_id: str, key: bytes, rows_in_group
     sync_file(temporary)
     temporary.rename(path)
     sync_folder(path.parent)
-    return path.stat().st_size
+    return path.stat().st_size, digest(path)
+
+
+def digest(path: Path) -> bytes:
+    """SHA-256 of the file, which covers also what its tags do not (the magic, lengths)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _leaf(schema: pa.Schema, name: str) -> str:

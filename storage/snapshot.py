@@ -1,8 +1,8 @@
 """The lake as of one commit, in columns: what analytic queries read.
 
-For each type, segments, hot rows and what is not current are taken in one read transaction, so that
-a version is in exactly one of the two tiers, also while a flush goes on. Segment files are immutable
-and stay where they are, so a snapshot can be read for as long as it is held.
+For each type, segments, hot rows and what is not current are taken in one read transaction, so
+that a version is in exactly one of the two tiers, also while a flush goes on. Segment files are
+immutable and stay where they are, so a snapshot can be read for as long as it is held.
 """
 
 from __future__ import annotations

@@ -14,12 +14,10 @@ from storage.terms import Terms
 def stats(connection: apsw.Connection, terms: Terms, folder: LakeFolder) -> dict[str, Any]:
     """`t`, current `resources` by type, `versions`, hot rows and bytes, `segments`, `bytes`."""
     hot = hot_types(connection, terms)
-    counts = {
-        terms.text(connection, number): count
-        for number, count in connection.execute(
-            "SELECT type, count FROM resource_count WHERE count > 0"
-        ).fetchall()
-    }
+    rows: list[Any] = connection.execute(
+        "SELECT type, count FROM resource_count WHERE count > 0"
+    ).fetchall()
+    counts = {terms.text(connection, number): count for number, count in rows}
     return {
         "t": connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get,
         "resources": dict(sorted(counts.items())),

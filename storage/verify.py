@@ -14,13 +14,14 @@ from typing import Any
 import apsw
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
-
 from storage import index
 from storage.database import Database
 from storage.index_rows import live_rows
 from storage.segment_store import Segment, SegmentStore
+from storage.segments import digest
 from storage.terms import Terms
 from storage.version_rows import Bodies
 
@@ -69,7 +70,7 @@ def _database(connection: apsw.Connection) -> Iterator[Finding]:
     try:
         for (line,) in connection.execute("PRAGMA integrity_check(10)").fetchall():
             if line != "ok":
-                yield Finding("hot.db", line)
+                yield Finding("hot.db", str(line))
     except apsw.Error as failure:
         yield Finding("hot.db", f"a page cannot be read ({type(failure).__name__})")
 
@@ -78,6 +79,12 @@ def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]
     place = f"lake/{segment.resource_type}/{segment.file.path.name}"
     if not segment.file.path.exists():
         yield Finding(place, "the file is missing; bring it back from a backup")
+        return
+    recorded_digest = connection.execute(
+        "SELECT sha256 FROM segment WHERE id = ?", (segment.id,)
+    ).get
+    if digest(segment.file.path) != recorded_digest:
+        yield Finding(place, "it is damaged: it is not the file that was written")
         return
     try:
         with pq.ParquetFile(
@@ -95,12 +102,10 @@ def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]
     if len(numbers) != segment.file.rows:
         yield Finding(place, f"it has {len(numbers)} rows, not {segment.file.rows}")
         return
-    recorded = dict(
-        connection.execute(
-            "SELECT segment_row, v FROM version WHERE segment = ?", (segment.id,)
-        ).fetchall()
-    )
-    if recorded != dict(enumerate(numbers)):
+    placed: list[Any] = connection.execute(
+        "SELECT segment_row, v FROM version WHERE segment = ?", (segment.id,)
+    ).fetchall()
+    if dict(placed) != dict(enumerate(numbers)):
         yield Finding(place, "its rows are not the versions that the database says it holds")
         return
     deleted = {
@@ -140,8 +145,8 @@ def _versions(connection: apsw.Connection) -> Iterator[Finding]:
             "SELECT v FROM version WHERE t NOT IN (SELECT t FROM commit_log)"
         ),
         "versions are not followed by the one that superseded them": (
-            "SELECT r.v FROM version r WHERE ifnull(r.t_end, 0) <> ifnull((SELECT n.t FROM version n "
-            "WHERE n.type = r.type AND n.id = r.id AND n.version_id = r.version_id + 1), 0)"
+            "SELECT r.v FROM version r LEFT JOIN version n ON n.type = r.type AND n.id = r.id "
+            "AND n.version_id = r.version_id + 1 WHERE ifnull(r.t_end, 0) <> ifnull(n.t, 0)"
         ),
         "resource counts are wrong": (
             "SELECT type FROM resource_count c WHERE count <> (SELECT count(*) FROM version r "

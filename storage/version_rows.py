@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import apsw
-from schemas.outcomes import error
 
+from schemas.outcomes import error
 from storage.terms import Terms
 from storage.versions import Version, from_microseconds
 

@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import apsw
-from schemas.outcomes import FhirError, error
 
+from schemas.outcomes import FhirError, error
 from storage import commit
 from storage.commit import Position
 from storage.operations import Prepared
@@ -155,7 +155,7 @@ class Writer:
         return ahead
 
     def _give_up(self, group: list[_Job], failure: BaseException) -> None:
-        """Nothing of the group was stored, as far as can be known: say so to each of its callers."""
+        """Nothing of the group was stored, as far as can be known: tell each of its callers."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if isinstance(failure, apsw.IOError | apsw.CorruptError):

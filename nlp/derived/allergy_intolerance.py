@@ -17,9 +17,7 @@ def allergy_intolerance(
     """One AllergyIntolerance for all mentions of one allergen; `by_span` finds the reactions."""
     first = mentions[0]
     resource = skeleton(source, "AllergyIntolerance", concept_key(first), mentions)
-    resource["clinicalStatus"] = {
-        "coding": [{"system": codes.ALLERGY_CLINICAL, "code": "active"}]
-    }
+    resource["clinicalStatus"] = {"coding": [{"system": codes.ALLERGY_CLINICAL, "code": "active"}]}
     resource["verificationStatus"] = {
         "coding": [{"system": codes.ALLERGY_VERIFICATION, "code": "unconfirmed"}]
     }

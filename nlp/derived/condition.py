@@ -1,20 +1,22 @@
 """Condition: what the patient has, had, may have, or was said not to have.
 
 https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis those in a deciding
-section (assessment, plan, problem list) count before the others; among those that count, present
+section (assessment, problem list) count before the others; among those that count, present
 beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
 UNCERTAIN → provisional; HISTORICAL → inactive, unless the disease persists by nature (`history of
 diabetes` is how clinicians write that somebody has it), then active.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
 from nlp.mention import HISTORICAL, NEGATED, UNCERTAIN, Mention
+from nlp.rules import rows
 from schemas import codes
 
-DECIDING_SECTIONS = frozenset(("assessment", "assessment_and_plan", "plan", "problem_list"))
+DECIDING_SECTIONS = frozenset(("assessment", "assessment_and_plan", "problem_list"))
 _PERSISTS = "c"
 _ORDER = ("present", "past", "doubted", "denied")
 
@@ -30,11 +32,46 @@ def assertion(mention: Mention) -> str:
     return "present"
 
 
-def deciding(mentions: Sequence[Mention]) -> tuple[str, list[Mention]]:
+def deciding(
+    mentions: Sequence[Mention], sections: frozenset[str] = DECIDING_SECTIONS
+) -> tuple[str, list[Mention]]:
     """The assertion that holds for the fact, and the mentions that say so."""
-    counted = [m for m in mentions if m.section in DECIDING_SECTIONS] or list(mentions)
+    counted = [m for m in mentions if m.section in sections] or list(mentions)
     strongest = min((assertion(m) for m in counted), key=_ORDER.index)
     return strongest, [m for m in mentions if assertion(m) == strongest]
+
+
+@cache
+def _narrower() -> dict[str, list[str]]:
+    return {broad: codes.split("|") for broad, codes in rows("broader.tsv", 2)}
+
+
+def _code(mention: Mention) -> str:
+    return mention.concepts[0].code if mention.concepts else ""
+
+
+def _is_there(group: Sequence[Mention]) -> bool:
+    holds = deciding(group)[0]
+    return holds == "present" or (holds == "past" and _PERSISTS in group[0].flags)
+
+
+def join_broader(groups: Sequence[list[Mention]]) -> list[list[Mention]]:
+    """The groups, without those that a narrower diagnosis of the same note already covers.
+
+    `diabetes` beside `type 2 diabetes` is the same problem. Only what is stated to be present is
+    joined: a denied or doubted diagnosis keeps its own resource.
+    """
+    present = {_code(group[0]) for group in groups if group[0].concepts and _is_there(group)}
+    kept: list[list[Mention]] = []
+    joined: dict[str, list[Mention]] = {}
+    for group in groups:
+        code = _code(group[0])
+        narrow = next((n for n in _narrower().get(code, ()) if n in present), None)
+        if narrow is None or code not in present:
+            kept.append(group)
+        else:
+            joined.setdefault(narrow, []).extend(group)
+    return [[*group, *joined.get(_code(group[0]), [])] for group in kept]
 
 
 def _status(system: str, code: str) -> dict[str, Any]:
@@ -44,7 +81,7 @@ def _status(system: str, code: str) -> dict[str, Any]:
 def condition(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]:
     """One Condition for all mentions of one diagnosis."""
     holds, evidence = deciding(mentions)
-    first = evidence[0]
+    first = next(m for m in evidence if concept_key(m) == concept_key(mentions[0]))
     resource = skeleton(source, "Condition", concept_key(first), evidence)
     persists = _PERSISTS in first.flags
     verification = {"denied": "refuted", "doubted": "provisional"}.get(holds, "confirmed")

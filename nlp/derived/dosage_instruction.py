@@ -49,7 +49,7 @@ def dosages(mention: Mention) -> list[dict[str, Any]]:
     parts = [
         Part(a.type, a.begin, a.end, a.value or {}) for a in mention.attributes if a.type in _KINDS
     ]
-    if not parts:
+    if all(part.kind == "FORM" for part in parts):
         return []
     sig = mention.attribute("SIG")
     text = " ".join(sig.text.split()) if sig is not None else None

@@ -15,6 +15,8 @@ from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, r
 from nlp.medication_status import ALLERGY, NOT_TAKEN
 from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, Mention
 
+# What a report of an operation names was given then.
+_DURING = frozenset(("procedure", "anesthesia"))
 _UNSAID, _LISTED, _SAID, _DISCHARGE = range(4)
 
 
@@ -38,12 +40,14 @@ def status_of(mention: Mention) -> tuple[int, str] | None:
         return _LISTED, status
     if HISTORICAL in mention.traits:
         return _SAID, "completed"
+    if mention.section in _DURING:
+        return _UNSAID, "completed"
     regular = mention.attribute("FREQUENCY") is not None
     return (_UNSAID, "active") if regular else (_UNSAID, "unknown")
 
 
 def medication_statement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any] | None:
-    """One MedicationStatement for all mentions of one drug; None when none says it is taken or not."""
+    """One MedicationStatement for all mentions of one drug; None when they say nothing of it."""
     said = [(mention, found) for mention in mentions if (found := status_of(mention)) is not None]
     if not said:
         return None

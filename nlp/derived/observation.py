@@ -34,7 +34,8 @@ def _category(code: str) -> list[dict[str, Any]]:
 
 def symptom(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any] | None:
     """Present or absent; None for a symptom that is only past or doubted: no finding of now."""
-    holds, evidence = deciding(mentions)
+    # No section decides on a symptom: it may come and go within one visit. Present beats absent.
+    holds, evidence = deciding(mentions, frozenset())
     if holds not in ("present", "denied"):
         return None
     first = evidence[0]
@@ -74,7 +75,7 @@ def _value(mention: Mention) -> Attribute:
 
 
 def measurement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]:
-    """A test with its value; blood pressure as two components. Raises ValueError without a value."""
+    """A test with its value, blood pressure as two components. ValueError without a value."""
     first = mentions[0]
     content = _value(first).value
     resource = skeleton(source, "Observation", value_key(first), mentions)

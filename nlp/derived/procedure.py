@@ -8,6 +8,7 @@ note's date is not the operation's.
 from collections.abc import Sequence
 from typing import Any
 
+from nlp.context import DONE
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
 from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, UNCERTAIN, Mention
 
@@ -22,8 +23,9 @@ def _status(mention: Mention) -> str | None:
         return None
     if NEGATED in mention.traits:
         return "not-done"
-    if mention.attribute("STATUS") is not None:
-        return "preparation"
+    stated = mention.attribute("STATUS")
+    if stated is not None:
+        return "completed" if stated.value == {"status": DONE} else "preparation"
     if HISTORICAL in mention.traits:
         return "completed"
     if mention.section in _PLAN:
@@ -32,7 +34,7 @@ def _status(mention: Mention) -> str | None:
 
 
 def procedure(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any] | None:
-    """One Procedure for all mentions of one procedure; None when none says anything of the patient."""
+    """One Procedure for all mentions of one procedure; None when they say nothing of it."""
     by_status: dict[str, list[Mention]] = {}
     for mention in mentions:
         status = _status(mention)

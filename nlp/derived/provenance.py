@@ -39,9 +39,7 @@ def provenance(
         "recorded": recorded_instant(source, recorded),
         "agent": [
             {
-                "type": {
-                    "coding": [{"system": codes.PROVENANCE_PARTICIPANT, "code": "assembler"}]
-                },
+                "type": {"coding": [{"system": codes.PROVENANCE_PARTICIPANT, "code": "assembler"}]},
                 "who": {"type": "Device", "display": PIPELINE_VERSION},
             }
         ],

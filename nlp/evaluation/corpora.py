@@ -29,7 +29,7 @@ class ContextSentence:
 
 
 def data_folder() -> Path:
-    """The folder CHARTLAKE_DATA names. Raises SystemExit saying what to set when it is not there."""
+    """The folder CHARTLAKE_DATA names. SystemExit says what to set when it is not there."""
     value = os.environ.get("CHARTLAKE_DATA")
     if not value or not Path(value).is_dir():
         raise SystemExit("set CHARTLAKE_DATA to the folder that holds corpora/")

@@ -7,7 +7,6 @@ from nlp.mention import ANATOMY, CONDITION, MEDICATION, PROCEDURE, SYMPTOM, TEST
 from nlp.terminology import systems
 from nlp.terminology.knowledge_base import Term, UnitRange
 
-
 _ACRONYM_LENGTH = 5
 
 
@@ -24,6 +23,13 @@ def rows(name: str, columns: int) -> Iterator[list[str]]:
                 f"expected {columns}; separate cells with one tab"
             )
         yield cells
+
+
+def words(name: str) -> frozenset[str]:
+    """The words of `curated/<name>`, lower case."""
+    text = files("nlp.terminology").joinpath("curated", name).read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(word for line in lines for word in line.lower().split())
 
 
 def split_aliases(name: str, cell: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

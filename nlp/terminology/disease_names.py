@@ -14,10 +14,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlp.language import clinical_norm
+from nlp.terminology.curated import words
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NOISE = frozenset(
-    "unspecified nos the of in and with a an to other disease disorder syndrome type".split()
+    [
+        "unspecified",
+        "nos",
+        "the",
+        "of",
+        "in",
+        "and",
+        "with",
+        "a",
+        "an",
+        "to",
+        "other",
+        "disease",
+        "disorder",
+        "syndrome",
+        "type",
+    ]
 )
 _SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ,'’\-]{4,60}")
 # A gene or a numbered subtype: nobody writes it in a note, and there are thousands.
@@ -26,23 +43,7 @@ _SUBTYPE = re.compile(
     r"|susceptibility|due to|related|associated with|deficiency [a-z0-9]+)$|\b[A-Z0-9]{3,}\d",
     re.IGNORECASE,
 )
-_REFUSED = frozenset(
-    """
-    disease syndrome disorder cancer tumor neoplasm condition infection injury lesion mass pain
-    abnormality deficiency allergy allergic hypersensitivity benign malignant chronic acute
-    inherited acquired genetic mental cyst polyp ulcer nodule plaque patch wart corn strain sprain
-    sign cough fever edema swelling bleeding hemorrhage discharge deafness dependence addiction
-    abuse intoxication poisoning withdrawal bite burn burns fall shock stress death obesity aging
-    infarction ischemia necrosis inflammation degeneration fibrosis stenosis obstruction prolapse
-    hypertrophy hyperplasia dysplasia atrophy atresia rupture perforation dilatation dilation
-    congestion adhesion stone calculus calculi abnormal eruption scar exposure snoring delirium
-    bloating nausea vomiting diarrhea constipation headache dizziness vertigo syncope seizure
-    seizures rash pruritus jaundice cyanosis dyspnea wheezing apnea tic tics stuttering
-    anxiety fatigue weakness tremor ataxia coma confusion hives itching anosmia amnesia
-    disease by infectious agent hernia pregnancy sterile sterility calcification adenopathy labor birth rhinitis overnutrition nutrition
-    hers premature menopause neoplasia purulent
-    """.split()
-)
+_REFUSED = words("not_diseases.txt")
 
 
 # Synonyms are only kept if a word of theirs says that they are a disease: ontologies also list the
@@ -74,29 +75,27 @@ class Disease:
 
 def key(name: str) -> frozenset[str]:
     """The content words of a name, normalised: equal for `cyst of kidney` and `kidney cyst`."""
-    words = {clinical_norm(word) for word in _WORD.findall(name.lower())}
-    return frozenset(words - _NOISE)
+    content = {clinical_norm(word) for word in _WORD.findall(name.lower())}
+    return frozenset(content - _NOISE)
 
 
 def usable(name: str) -> bool:
-    """Whether a name can be matched in running text without being an everyday word or an acronym."""
+    """Whether a name can be matched in running text: no everyday word, no acronym."""
     if not _SHAPE.fullmatch(name) or _SUBTYPE.search(name):
         return False
-    words = name.split()
-    if len(words) > 6 or {name.lower(), clinical_norm(name)} & _REFUSED:
+    parts = name.split()
+    if len(parts) > 6 or {name.lower(), clinical_norm(name)} & _REFUSED:
         return False
-    if words[0].lower() in ("her", "hers", "his", "medical", "drug"):
+    if parts[0].lower() in ("her", "hers", "his", "medical", "drug"):
         return False
-    if len(words) == 1 and (not name.isalpha() or len(name) < 6 or name.isupper()):
+    if len(parts) == 1 and (not name.isalpha() or len(name) < 6 or name.isupper()):
         return False
-    return not any(word.isupper() and len(word) > 2 for word in words)
+    return not any(part.isupper() and len(part) > 2 for part in parts)
 
 
 def says_disease(name: str) -> bool:
     """Whether the words themselves say that this is a disease: `-itis`, `-oma`, `syndrome`."""
-    return any(
-        _DISEASE_WORD.fullmatch(clinical_norm(word)) for word in _WORD.findall(name.lower())
-    )
+    return any(_DISEASE_WORD.fullmatch(clinical_norm(word)) for word in _WORD.findall(name.lower()))
 
 
 def names_of(disease: Disease) -> list[str]:
@@ -111,9 +110,7 @@ def names_of(disease: Disease) -> list[str]:
 
 def _xrefs(entry: dict[str, Any], *prefixes: str) -> set[str]:
     return {
-        xref["id"]
-        for xref in entry.get("xrefs") or []
-        if xref["namespace"].startswith(prefixes)
+        xref["id"] for xref in entry.get("xrefs") or [] if xref["namespace"].startswith(prefixes)
     }
 
 

@@ -52,9 +52,7 @@ def capabilities(ctx: Ctx, request: Request) -> Response:
             }
         ],
     }
-    response = fhir_resource(statement, request)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return fhir_resource(statement, request)
 
 
 def _security(ctx: Ctx) -> str:

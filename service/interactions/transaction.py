@@ -67,14 +67,15 @@ def _store(entries: list[Entry], ingest: Ingest, keep_administrative: bool) -> d
             seen_urls[entry.full_url] = entry.index
             targets[entry.full_url] = f"{entry.resource_type}/{ids[entry.index]}"
     new = [e for e in entries if e.index in ids and e.index not in outcomes]
-    stored = {e.index: {**rewrite(e.resource, targets), "id": ids[e.index]} for e in new}
+    for entry in new:
+        rewrite(entry.resource, targets)
+    stored = {e.index: {**(e.resource or {}), "id": ids[e.index]} for e in new}
     pending = {(e.resource_type, ids[e.index]): stored[e.index] for e in new}
     references = ConditionalReferences(
         ingest.lake, pending, keep_administrative=keep_administrative
     )
     for entry in new:
         resource = stored[entry.index]
-        _refuse_unknown_urn(resource, f"{entry.place}.resource")
         references.resolve(resource, f"{entry.place}.resource")
         ingest.check_note(resource, pending, f"{entry.place}.resource.")
     _commit(entries, stored, ingest, outcomes, references.notices)
@@ -135,19 +136,3 @@ def _notices_by_entry(notices: list[Issue]) -> dict[int, list[Issue]]:
         index = int(issue.expression[0].partition("[")[2].partition("]")[0])
         grouped.setdefault(index, []).append(issue)
     return grouped
-
-
-def _refuse_unknown_urn(node: Any, place: str) -> None:
-    """A `urn:uuid:` reference that no entry of the Bundle answers would dangle for ever."""
-    if isinstance(node, dict):
-        text = node.get("reference")
-        if isinstance(text, str) and text.startswith(("urn:uuid:", "urn:oid:")):
-            raise error(
-                "invalid", "No entry of this Bundle has this fullUrl.", f"{place}.reference"
-            )
-        for key, value in node.items():
-            if isinstance(value, (dict, list)):
-                _refuse_unknown_urn(value, f"{place}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _refuse_unknown_urn(value, f"{place}[{index}]")

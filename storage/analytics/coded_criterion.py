@@ -67,8 +67,15 @@ KINDS: dict[str, Kind] = {
         {
             "on": ("active", "in-progress"),
             "ever": (
-                "active", "in-progress", "completed", "stopped", "on-hold", "unknown",
-                "intended", "cancelled", "",
+                "active",
+                "in-progress",
+                "completed",
+                "stopped",
+                "on-hold",
+                "unknown",
+                "intended",
+                "cancelled",
+                "",
             ),
             "any": ANY_STATUS,
         },

@@ -39,12 +39,13 @@ FACTS: dict[str, FactColumns] = {
         status="clinical_status",
         verification="verification_status",
     ),
-    # A proposal or an option is nobody's medication yet.
+    # A proposal or an option is nobody's medication yet, and an order not to give is the reverse.
     "medication": FactColumns(
         view="medication",
         date="started",
         always=f"{_NOT_IN_ERROR} AND {_NOT_THE_PATIENTS} "
-        "AND coalesce(intent, '') NOT IN ('proposal', 'option')",
+        "AND coalesce(intent, '') NOT IN ('proposal', 'option') "
+        "AND NOT coalesce(do_not_perform, false)",
     ),
     "observation": FactColumns(
         view="observation",

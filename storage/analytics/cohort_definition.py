@@ -127,9 +127,7 @@ class _CriterionReader:
     def read_all(self, items: Any, path: str, depth: int = 0) -> tuple[Criterion, ...]:
         if not isinstance(items, list):
             raise problem(path, "must be a list of criteria")
-        return tuple(
-            self.read(item, f"{path}[{index}]", depth) for index, item in enumerate(items)
-        )
+        return tuple(self.read(item, f"{path}[{index}]", depth) for index, item in enumerate(items))
 
     def read(self, item: Any, path: str, depth: int) -> Criterion:
         fields = Fields(item, path)

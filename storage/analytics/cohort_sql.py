@@ -234,9 +234,7 @@ class _Compiler:
             f"c{number}_chosen AS (SELECT * FROM c{number}_measured "
             f"WHERE comparable IS NOT NULL{chosen})"
         )
-        self.ctes.append(
-            f"c{number}_within AS (SELECT * FROM c{number}_chosen WHERE {within})"
-        )
+        self.ctes.append(f"c{number}_within AS (SELECT * FROM c{number}_chosen WHERE {within})")
         return f"c{number}_within"
 
     def _comparable(self, value: ValueRange) -> str:

@@ -55,9 +55,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
                          "mL/min/1.73 m²", "mL/min/{1.73 m2}"),
 }  # fmt: skip
 
-_CANONICAL = {
-    spelling: code for code, others in _SPELLINGS.items() for spelling in (code, *others)
-}
+_CANONICAL = {spelling: code for code, others in _SPELLINGS.items() for spelling in (code, *others)}
 
 # Haemoglobin A1c / total haemoglobin in blood: NGSP-aligned, by HPLC, by electrophoresis, by IFCC.
 HBA1C_LOINC = frozenset({"4548-4", "17856-6", "4549-2", "59261-8", "71875-9", "62388-4"})

@@ -148,9 +148,7 @@ def _type_branches(
     return branches
 
 
-def _fits_cache(
-    segments: Sequence[segment_columns.SegmentSource], wanted: dict[str, str]
-) -> bool:
+def _fits_cache(segments: Sequence[segment_columns.SegmentSource], wanted: dict[str, str]) -> bool:
     if "body" in wanted:
         return False
     footers = [segment_columns.footer(segment) for segment in segments]
@@ -215,9 +213,7 @@ def _current_columns(
     return pa.table(joined), masked
 
 
-def _chunks(
-    column: pa.ChunkedArray | None, arrow_type: pa.DataType, rows: int
-) -> list[pa.Array]:
+def _chunks(column: pa.ChunkedArray | None, arrow_type: pa.DataType, rows: int) -> list[pa.Array]:
     if column is None:
         return [pa.nulls(rows, arrow_type)]
     if column.type != arrow_type:

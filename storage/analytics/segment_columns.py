@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
+from schemas.outcomes import FhirError, error
 from storage.analytics.column_cache import CACHE
 from storage.analytics.source import SegmentSource
 
@@ -34,12 +37,24 @@ class Footer:
     column_bytes: dict[str, int]
 
 
-def _open(segment: SegmentSource, dictionary: Sequence[str] = ()) -> pq.ParquetFile:
-    return pq.ParquetFile(
-        str(segment.path),
-        decryption_properties=segment.decryption_properties,
-        read_dictionary=list(dictionary) or None,
-    )
+@contextmanager
+def _open(segment: SegmentSource, dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """The segment's file. Raises FhirError `internal` when it is missing, altered or cut off."""
+    try:
+        with pq.ParquetFile(
+            str(segment.path),
+            decryption_properties=segment.decryption_properties,
+            read_dictionary=list(dictionary) or None,
+        ) as file:
+            yield file
+    except (OSError, pa.ArrowException):
+        raise unreadable(Path(segment.path).name) from None
+
+
+def unreadable(name: str | None = None) -> FhirError:
+    """A segment is not what was written; `name` is its file's, where it is known."""
+    which = f"segment {name}" if name else "a segment of the lake"
+    return error("internal", f"{which} cannot be read: run `chartlake verify`")
 
 
 def footer(segment: SegmentSource) -> Footer:
@@ -150,9 +165,7 @@ def patient_rows(segment: SegmentSource, patient_id: str, names: Sequence[str]) 
     ]
     if not groups:
         return None
-    return _matching_rows(
-        segment, groups, "patient_id", pa.array([patient_id], pa.string()), names
-    )
+    return _matching_rows(segment, groups, "patient_id", pa.array([patient_id], pa.string()), names)
 
 
 def rows_where(

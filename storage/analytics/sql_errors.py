@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import duckdb
 
 from schemas.outcomes import FhirError, error
+from storage.analytics.segment_columns import unreadable
 
 _PREFIX = re.compile(r"\A[A-Za-z ]+ Error: ")
 _SOURCE_LINE = re.compile(r"\n+LINE \d+:.*\Z", re.DOTALL)
@@ -64,6 +65,9 @@ def query_error(exc: Exception) -> FhirError:
     """The FhirError for an exception that DuckDB (or Arrow, streaming from it) raised."""
     message = str(exc)
     head = message.split(":", 1)[0]
+    if "reading the stream registered as" in message:
+        # The Arrow side failed under DuckDB: a segment is missing, altered or cut off.
+        return unreadable()
     if isinstance(exc, duckdb.OutOfMemoryException) or head == "Out of Memory Error":
         return error(
             "too-large",

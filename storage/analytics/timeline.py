@@ -162,9 +162,7 @@ def _event(
     return Placed(event, low, high, note_low, note_high, frozenset(about.pairs))
 
 
-def _traits(
-    resource: dict[str, Any], status: str | None, mark: NlpMark | None
-) -> tuple[str, ...]:
+def _traits(resource: dict[str, Any], status: str | None, mark: NlpMark | None) -> tuple[str, ...]:
     found = list(mark.traits) if mark else []
     if status == "refuted" and "NEGATED" not in found:
         found.append("NEGATED")

@@ -161,10 +161,12 @@ def _concept(value: Any) -> Coding:
 
 
 def status(resource: dict[str, Any], rule: Rule) -> str | None:
-    """The status code; a refuted or mistaken verification outranks the clinical status."""
+    """The status code, outranked by a refuted or mistaken verification and by `doNotPerform`."""
     verification = _first_code(resource.get("verificationStatus"))
     if verification in _STATUS_OF_VERIFICATION:
         return verification
+    if resource.get("doNotPerform") is True:
+        return "do-not-perform"
     value = resource.get(rule.status)
     return value if isinstance(value, str) else _first_code(value)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import apsw
-from schemas.search_values import StringValue, TokenValue, extract, normalized
 
+from schemas.search_values import StringValue, TokenValue, extract, normalized
 from storage.index import date, number, quantity, reference, string, token, uri
 from storage.index.probe import Intern, Probe
 
@@ -66,4 +66,14 @@ def delete_all(connection: apsw.Connection) -> None:
         connection.execute(f"DELETE FROM {table.NAME}")
 
 
-__all__ = ["BY_TYPE", "TABLES", "TEXT", "Probe", "Rows", "delete_all", "insert", "param_key", "rows"]
+__all__ = [
+    "BY_TYPE",
+    "TABLES",
+    "TEXT",
+    "Probe",
+    "Rows",
+    "delete_all",
+    "insert",
+    "param_key",
+    "rows",
+]

@@ -6,10 +6,10 @@ https://hl7.org/fhir/R4/search.html#date
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from schemas.dates import date_range
 from schemas.search_values import DateValue
-
 from storage.index.prefixes import split_prefix
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
@@ -41,12 +41,12 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
     """Rows that compare as asked with a date of any precision. Raises ValueError."""
     prefix, low, high = bounds(text)
     where, args = condition(prefix, low, high)
-    return [Probe(NAME, f"p = ? AND ({where})", (p, *args), seekable=prefix in _SEEKABLE)]
+    return [_probe(f"p = ? AND ({where})", (p, *args), seekable=prefix in _SEEKABLE)]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), seekable=False)
+    return _probe("p = ?", (p,), seekable=False)
 
 
 def bounds(text: str) -> tuple[str, int, int]:
@@ -75,11 +75,15 @@ def condition(prefix: str, low: int, high: int) -> tuple[str, tuple[int, ...]]:
     if prefix == "lt":
         return "low < ?", (low,)
     if prefix == "ge":
-        return "high > ? AND (high > ? OR low >= ?)", (low, high, low)
+        return "high > ?", (low,)
     if prefix == "le":
-        return "low < ? OR (low >= ? AND high <= ?)", (low, low, high)
+        return "low < ?", (high,)
     if prefix == "sa":
         return "low >= ? AND high > ?", (high, high)
     if prefix == "eb":
         return "high <= ?", (low,)
     return "low < ? AND high > ?", (high, low)
+
+
+def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
+    return Probe(NAME, where, args, version_first=True, seekable=seekable)

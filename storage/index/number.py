@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from schemas.search_values import NumberValue
+from typing import Any
 
+from schemas.search_values import NumberValue
 from storage.index.prefixes import number_condition
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
@@ -28,9 +29,13 @@ def row(p: int, value: NumberValue, intern: Intern) -> tuple[int, float, float]:
 def probes(p: int, text: str, find: Find) -> list[Probe]:
     """Rows that compare as asked with a number. Raises ValueError."""
     where, args = number_condition(unescape(text))
-    return [Probe(NAME, f"p = ? AND ({where})", (p, *args))]
+    return [_probe(f"p = ? AND ({where})", (p, *args))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), seekable=False)
+    return _probe("p = ?", (p,), seekable=False)
+
+
+def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
+    return Probe(NAME, where, args, version_first=True, seekable=seekable)

@@ -7,9 +7,12 @@ With the search value as an interval `[low, high)`, a stored interval matches
 | eq | it lies within the search interval |
 | ne | it does not lie within it |
 | gt, lt | a part of it is beyond `high`, before `low` |
-| ge, le | gt or eq, lt or eq |
+| ge, le | a part of it is at or beyond `low`, before `high` |
 | sa, eb | all of it is beyond `high`, before `low` |
 | ap | it overlaps the search interval, widened by a tenth |
+
+For ge and le the specification has "gt, or eq", which would miss a stay that ended at noon of the
+day asked for; a part in common is enough here, as in other servers.
 
 A number is such an interval for eq and ne only (`5.4` is 5.35 to 5.45); for the other prefixes it
 is exact, as the specification has it.

@@ -15,9 +15,10 @@ Intern = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A condition over the columns of one index table.
+    """A condition over the columns of one index table; it begins with `p = ?`.
 
     `by_version`: the table is keyed so that one `v` can be checked in logarithmic time.
+    `version_first`: that key begins with `v` (else with the value).
     `seekable`: an index finds the rows, reading little more than those that meet the condition.
     """
 
@@ -25,11 +26,21 @@ class Probe:
     where: str
     args: tuple[Any, ...]
     by_version: bool = True
+    version_first: bool = False
     seekable: bool = True
 
     def select(self) -> str:
         """SQL for the `v` of all rows that meet it."""
         return f"SELECT v FROM {self.table} WHERE {self.where}"
+
+    def check(self, v: str) -> str:
+        """SQL for whether the version whose number is the expression `v` has such a row."""
+        if not self.by_version:
+            return f"{v} IN ({self.select()})"
+        # The unary plus keeps SQLite from the index by value: for each version it would go through
+        # all that is in the value's range.
+        where = f"+{self.where}" if self.version_first else self.where
+        return f"EXISTS (SELECT 1 FROM {self.table} WHERE {where} AND v = {v})"
 
 
 def escape_like(text: str) -> str:

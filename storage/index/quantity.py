@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/search.html#quantity
 
 from __future__ import annotations
 
-from schemas.search_values import QuantityValue
+from typing import Any
 
+from schemas.search_values import QuantityValue
 from storage.index.prefixes import number_condition
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import split, unescape
@@ -20,15 +21,15 @@ CREATE TABLE quantity_index (
 ) WITHOUT ROWID;
 CREATE INDEX quantity_index_value ON quantity_index (p, low, high)
 """
-INSERT = "INSERT INTO quantity_index (v, p, low, high, system, code, unit) VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT = (
+    "INSERT INTO quantity_index (v, p, low, high, system, code, unit) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 COLUMNS = "v, p, low, high, system, code, unit"
 
 NO_SYSTEM = 0
 
 
-def row(
-    p: int, value: QuantityValue, intern: Intern
-) -> tuple[int, float, float, int, str, str]:
+def row(p: int, value: QuantityValue, intern: Intern) -> tuple[int, float, float, int, str, str]:
     """The row of a value, without `v`."""
     system = intern(value.system) if value.system else NO_SYSTEM
     return p, value.low, value.high, system, value.code or "", value.unit or ""
@@ -40,23 +41,25 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
     if len(parts) not in (1, 3):
         raise ValueError("a quantity is number, number|system|code or number||unit")
     where, args = number_condition(parts[0])
-    found = Probe(NAME, f"p = ? AND ({where})", (p, *args))
+    found = _probe(f"p = ? AND ({where})", (p, *args))
     if len(parts) == 1 or not (parts[1] or parts[2]):
         return [found]
     system, code = parts[1:]
     if not system:
         unit, more = "(code = ? OR unit = ?)", (code, code)
-        return [Probe(NAME, f"{found.where} AND {unit}", (*found.args, *more))]
+        return [_probe(f"{found.where} AND {unit}", (*found.args, *more))]
     number = find(system)
     if number is None:
         return []
     if not code:
-        return [Probe(NAME, f"{found.where} AND system = ?", (*found.args, number))]
-    return [
-        Probe(NAME, f"{found.where} AND system = ? AND code = ?", (*found.args, number, code))
-    ]
+        return [_probe(f"{found.where} AND system = ?", (*found.args, number))]
+    return [_probe(f"{found.where} AND system = ? AND code = ?", (*found.args, number, code))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), seekable=False)
+    return _probe("p = ?", (p,), seekable=False)
+
+
+def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
+    return Probe(NAME, where, args, version_first=True, seekable=seekable)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from schemas.ids import is_id, parse_reference
 from schemas.search_values import ReferenceValue
 from schemas.structure import RESOURCE_TYPES
-
 from storage.index.probe import Find, Intern, Probe, prefix_condition
 from storage.query.escapes import unescape
 
@@ -56,7 +55,7 @@ def probes(p: int, text: str, find: Find, resource_type: str | None = None) -> l
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), False, False)
+    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)
 
 
 def _local(p: int, id: str, resource_type: str | None, find: Find) -> list[Probe]:

@@ -6,8 +6,9 @@ parameter `code:text`.
 
 from __future__ import annotations
 
-from schemas.search_values import StringValue, normalized
+from typing import Any
 
+from schemas.search_values import StringValue, normalized
 from storage.index.probe import Find, Intern, Probe, escape_like, prefix_condition
 from storage.query.escapes import unescape
 
@@ -36,16 +37,18 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
         raise ValueError("some text is needed")
     if modifier == "exact":
         kept = "" if value == folded else value
-        return [Probe(NAME, "p = ? AND normalized = ? AND text = ?", (p, folded, kept))]
+        return [_probe("p = ? AND normalized = ? AND text = ?", (p, folded, kept))]
     if modifier == "contains":
         pattern = f"%{escape_like(folded)}%"
-        return [
-            Probe(NAME, "p = ? AND normalized LIKE ? ESCAPE '\\'", (p, pattern), seekable=False)
-        ]
+        return [_probe("p = ? AND normalized LIKE ? ESCAPE '\\'", (p, pattern), seekable=False)]
     where, args = prefix_condition("normalized", folded)
-    return [Probe(NAME, f"p = ? AND {where}", (p, *args))]
+    return [_probe(f"p = ? AND {where}", (p, *args))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), seekable=False)
+    return _probe("p = ?", (p,), seekable=False)
+
+
+def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
+    return Probe(NAME, where, args, version_first=True, seekable=seekable)

@@ -7,7 +7,6 @@ Codes compare by case, as the systems do that have it (UCUM).
 from __future__ import annotations
 
 from schemas.search_values import TokenValue
-
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import split, unescape
 
@@ -46,10 +45,10 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
         return []
     if not code:
         # Not keyed by system, and words without a code have none: rare enough to scan.
-        return [Probe(NAME, "p = ? AND system = ?", (p, number), False, False)]
+        return [Probe(NAME, "p = ? AND system = ?", (p, number), by_version=False, seekable=False)]
     return [Probe(NAME, "p = ? AND code = ? AND system = ?", (p, code, number))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), False, False)
+    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)

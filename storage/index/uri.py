@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/search.html#uri
 from __future__ import annotations
 
 from schemas.search_values import UriValue
-
 from storage.index.probe import Find, Intern, Probe, prefix_condition
 from storage.query.escapes import unescape
 
@@ -41,7 +40,7 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), False, False)
+    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)
 
 
 def _equal(p: int, uri: str) -> Probe:

@@ -1,1 +1,1 @@
-"""Search: parameters → criteria (`parse`) → SQL over the index (`plan`) → pages (`page`, `search`)."""
+"""Search: parameters → criteria (`parse`) → SQL (`plan`) → a page (`search`, `page`)."""

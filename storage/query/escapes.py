@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def split(text: str, separator: str, limit: int = 0) -> list[str]:
-    """The parts between unescaped separators (at most `limit` + 1 parts when set), still escaped."""
+    """The parts between unescaped separators (at most `limit` + 1), still escaped."""
     parts: list[str] = []
     start = position = 0
     while position < len(text):

@@ -39,9 +39,7 @@ class Cursors:
 
     def write(self, position: Position, question: Iterable[str]) -> str:
         """The cursor of a position in the answer to `question`."""
-        packed = _LAYOUT.pack(
-            _VERSION, position.t, position.v, position.total, _digest(question)
-        )
+        packed = _LAYOUT.pack(_VERSION, position.t, position.v, position.total, _digest(question))
         return base64.urlsafe_b64encode(packed + self._tag(packed)).rstrip(b"=").decode()
 
     def read(self, text: str, question: Iterable[str]) -> Position:

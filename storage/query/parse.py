@@ -1,8 +1,8 @@
 """Search parameters, as they came, to a query: what is asked, how it is sorted and paged.
 
 https://hl7.org/fhir/R4/search.html. Nothing is widened in silence: a parameter that is not known
-is named in `Query.ignored` (or refused, when strict); one that is known but has a modifier, chain or
-value that is not supported is always refused.
+is named in `Query.ignored` (or refused, when strict); one that is known but has a modifier, chain
+or value that is not supported is always refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from schemas.outcomes import FhirError, error
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
-
 from storage.index import TEXT
 from storage.query.escapes import split
 

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import apsw
-from schemas.ids import is_id
 
+from schemas.ids import is_id
 from storage import index
 from storage.index import date
 from storage.index.probe import Probe
@@ -115,7 +115,8 @@ def _last_updated(criterion: Criterion) -> Condition:
         except ValueError as failure:
             raise bad_value(criterion.given, str(failure)) from None
         alternatives.append((prefix, low, high))
-    parts, args = [], []
+    parts: list[str] = []
+    args: list[Any] = []
     for prefix, low, high in alternatives:
         sql, bounds = date.condition(prefix, low, high)
         sql = sql.replace("low", "c.instant_us").replace("high", f"c.instant_us + {_INSTANT_US}")
@@ -175,9 +176,7 @@ def _choose_driver(
 ) -> _Alternatives | None:
     """The criterion with the fewest rows, of those that an index can seek."""
     candidates = [
-        one
-        for one in found
-        if not one.excludes and all(probe.seekable for probe in one.probes)
+        one for one in found if not one.excludes and all(probe.seekable for probe in one.probes)
     ]
     if len(candidates) < 2:
         return candidates[0] if candidates else None
@@ -207,12 +206,10 @@ def _all_of(probes: Sequence[Probe]) -> Condition:
 
 
 def _checked(alternatives: _Alternatives) -> Condition:
-    parts, args = [], []
+    parts: list[str] = []
+    args: list[Any] = []
     for probe in alternatives.probes:
-        if probe.by_version:
-            parts.append(f"EXISTS ({probe.select()} AND v = r.v)")
-        else:
-            parts.append(f"r.v IN ({probe.select()})")
+        parts.append(probe.check("r.v"))
         args.extend(probe.args)
     sql = " OR ".join(parts) or "0"
     return Condition(f"NOT ({sql})" if alternatives.excludes else sql, args)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
-from schemas.outcomes import error
 
+from schemas.outcomes import error
 from storage import index
 from storage.query.page import Cursors, Position
 from storage.query.parse import Query, SortKey, parse
@@ -20,7 +20,12 @@ _SORT_COLUMNS = {"date": "low", "string": "normalized", "number": "low", "quanti
 
 # Resources without the value come last, in either direction: beyond any value (ascending), or
 # before any (descending).
-_LAST = {"date": 2**63 - 1, "string": "\U0010ffff", "number": float("inf"), "quantity": float("inf")}
+_LAST = {
+    "date": 2**63 - 1,
+    "string": "\U0010ffff",
+    "number": float("inf"),
+    "quantity": float("inf"),
+}
 _FIRST = {"date": -(2**63), "string": "", "number": float("-inf"), "quantity": float("-inf")}
 
 
@@ -88,7 +93,8 @@ class _Order:
         ).fetchall()
         if not values:
             raise error("value", "The _cursor points at what is no longer there.", "_cursor")
-        condition, args = "0", []
+        condition = "0"
+        args: list[Any] = []
         for (sql, key_args, down), value in reversed(list(zip(self.keys, values[0], strict=True))):
             condition = f"({sql} {'<' if down else '>'} ? OR ({sql} = ? AND {condition}))"
             args = [*key_args, value, *key_args, value, *args]
@@ -134,9 +140,7 @@ def _rows(
 def _count(connection: apsw.Connection, planned: Plan) -> int:
     source = FROM if planned.needs_commit else "version r"
     return int(
-        connection.execute(
-            f"SELECT count(*) FROM {source} WHERE {planned.where}", planned.args
-        ).get
+        connection.execute(f"SELECT count(*) FROM {source} WHERE {planned.where}", planned.args).get
     )
 
 

@@ -45,9 +45,7 @@ def test_annotate_quotes_the_text_and_is_deterministic(annotator: Annotator, tex
 @given(text=notes)
 def test_resources_never_state_what_was_denied(annotator: Annotator, text: str) -> None:
     mentions = annotator.annotate(text)
-    said = {
-        (m.begin, m.end) for m in mentions if not {"NEGATED", "FAMILY"} & set(m.traits)
-    }
+    said = {(m.begin, m.end) for m in mentions if not {"NEGATED", "FAMILY"} & set(m.traits)}
     for resource in to_resources(mentions, SOURCE):
         if resource["resourceType"] not in ("Condition", "MedicationStatement"):
             continue
@@ -94,8 +92,8 @@ def test_mention_over_a_wrapped_line_is_found(annotator: Annotator) -> None:
 
 
 def test_abbreviation_that_the_note_defines_is_linked(annotator: Annotator) -> None:
-    text = "She has polymyalgia rheumatica (PMX). PMX is stable."
-    found = [m for m in annotator.annotate(text) if m.text == "PMX"]
+    text = "She has polymyalgia rheumatica (PMRC). PMRC is stable."
+    found = [m for m in annotator.annotate(text) if m.text == "PMRC"]
     assert len(found) == 2
     assert all(m.concepts[0].code == "65323003" for m in found)
 

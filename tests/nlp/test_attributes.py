@@ -16,16 +16,44 @@ def texts(mention: Mention, type: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "drug", "expected"),
     [
-        ("metformin 500 mg PO BID", "metformin", {"DOSE": ["500 mg"], "ROUTE": ["PO"], "FREQUENCY": ["BID"]}),
-        ("500 mg of metformin twice daily", "metformin", {"DOSE": ["500 mg"], "FREQUENCY": ["twice daily"]}),
-        ("takes lisinopril 10mg daily and atenolol 25mg nightly", "atenolol", {"DOSE": ["25mg"], "FREQUENCY": ["nightly"]}),
-        ("amoxicillin 250 mg/5 mL, 10 mL PO TID", "amoxicillin", {"STRENGTH": ["250 mg/5 mL"], "DOSE": ["10 mL"]}),
-        ("ibuprofen 400-600 mg q6h PRN", "ibuprofen", {"DOSE": ["400-600 mg"], "AS_NEEDED": ["PRN"]}),
+        (
+            "metformin 500 mg PO BID",
+            "metformin",
+            {"DOSE": ["500 mg"], "ROUTE": ["PO"], "FREQUENCY": ["BID"]},
+        ),
+        (
+            "500 mg of metformin twice daily",
+            "metformin",
+            {"DOSE": ["500 mg"], "FREQUENCY": ["twice daily"]},
+        ),
+        (
+            "takes lisinopril 10mg daily and atenolol 25mg nightly",
+            "atenolol",
+            {"DOSE": ["25mg"], "FREQUENCY": ["nightly"]},
+        ),
+        (
+            "amoxicillin 250 mg/5 mL, 10 mL PO TID",
+            "amoxicillin",
+            {"STRENGTH": ["250 mg/5 mL"], "DOSE": ["10 mL"]},
+        ),
+        (
+            "ibuprofen 400-600 mg q6h PRN",
+            "ibuprofen",
+            {"DOSE": ["400-600 mg"], "AS_NEEDED": ["PRN"]},
+        ),
         ("a 10-day course of amoxicillin", "amoxicillin", {"DURATION": ["10-day course"]}),
         ("doxycycline 100 mg bid x 7 days", "doxycycline", {"DURATION": ["x 7 days"]}),
         ("warfarin 5 mg daily, INR 2.3", "warfarin", {"DOSE": ["5 mg"], "FREQUENCY": ["daily"]}),
-        ("prednisone 40 mg daily, then taper", "prednisone", {"DOSE": ["40 mg"], "TAPER": ["taper"]}),
-        ("insulin glargine 20 units SC qhs", "insulin glargine", {"DOSE": ["20 units"], "ROUTE": ["SC"]}),
+        (
+            "prednisone 40 mg daily, then taper",
+            "prednisone",
+            {"DOSE": ["40 mg"], "TAPER": ["taper"]},
+        ),
+        (
+            "insulin glargine 20 units SC qhs",
+            "insulin glargine",
+            {"DOSE": ["20 units"], "ROUTE": ["SC"]},
+        ),
     ],
 )
 def test_parts_of_a_dosage(
@@ -49,7 +77,10 @@ def test_brand_in_parentheses_shares_the_dosage(annotator: Annotator) -> None:
 
 
 def test_line_below_that_begins_with_take_belongs_to_the_drug(annotator: Annotator) -> None:
-    text = "Medications:\nmetformin 500 mg tablet\n  Take 1 tablet by mouth twice daily\nlisinopril 10 mg"
+    text = (
+        "Medications:\nmetformin 500 mg tablet\n"
+        "  Take 1 tablet by mouth twice daily\nlisinopril 10 mg"
+    )
     found = drugs(annotator, text)
     assert texts(found["metformin"], "FREQUENCY") == ["twice daily"]
     assert texts(found["lisinopril"], "FREQUENCY") == []
@@ -65,3 +96,17 @@ def test_dose_of_the_next_drug_is_not_taken(annotator: Annotator) -> None:
 def test_dispense_and_refills_are_no_dose(annotator: Annotator) -> None:
     found = drugs(annotator, "lisinopril 10 mg daily, dispense 30 tablets, refills 2")
     assert texts(found["lisinopril"], "DOSE") == ["10 mg"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lisinopril 10 mg daily was increased to 20 mg daily.",
+        "Increase lisinopril from 10 to 20 mg daily.",
+        "Lisinopril was changed from 10 mg once a day to 20 mg daily.",
+    ],
+)
+def test_dose_before_a_change_is_not_the_dose(annotator: Annotator, text: str) -> None:
+    (found,) = drugs(annotator, text).values()
+    assert texts(found, "DOSE") == ["20 mg"]
+    assert texts(found, "FREQUENCY") == ["daily"]

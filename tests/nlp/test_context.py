@@ -47,6 +47,8 @@ def traits(annotator: Annotator, text: str) -> dict[str, tuple[str, ...]]:
         ("Watch for fever.", {"fever": "HYPOTHETICAL"}),
         ("denies fever, has cough", {"fever": "NEGATED", "cough": ""}),
         ("No fever. Cough for 3 days.", {"fever": "NEGATED", "cough": ""}),
+        ("His pain was not helped with Tylenol.", {"tylenol": ""}),
+        ("No aspirin, no ibuprofen.", {"aspirin": "NEGATED", "ibuprofen": "NEGATED"}),
         ("pneumonia vs heart failure", {"pneumonia": "UNCERTAIN", "heart failure": "UNCERTAIN"}),
     ],
 )
@@ -57,7 +59,9 @@ def test_traits_of_a_sentence(annotator: Annotator, text: str, expected: dict[st
 
 
 def test_section_family_history_ends_with_its_line(annotator: Annotator) -> None:
-    found = traits(annotator, "Family History: diabetes in father.\nDenies chest pain.\nHas asthma.")
+    found = traits(
+        annotator, "Family History: diabetes in father.\nDenies chest pain.\nHas asthma."
+    )
     assert found["diabetes"] == ("FAMILY",)
     assert found["chest pain"] == ("NEGATED",)
     assert found["asthma"] == ()

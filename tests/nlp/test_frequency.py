@@ -60,7 +60,14 @@ def test_find_frequencies_finds_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1/2", "0.5"), ("½", "0.5"), ("1,000", "1000"), ("two", "2"), ("half", "0.5"), ("6.25", "6.25")],
+    [
+        ("1/2", "0.5"),
+        ("½", "0.5"),
+        ("1,000", "1000"),
+        ("two", "2"),
+        ("half", "0.5"),
+        ("6.25", "6.25"),
+    ],
 )
 def test_number_reads(text: str, value: str) -> None:
     assert number(text) == D(value)

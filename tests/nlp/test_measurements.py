@@ -35,9 +35,7 @@ def values(annotator: Annotator, text: str) -> dict[str, Any]:
         ("TSH 2.4 uIU/mL", "TSH", "2.4", "u[IU]/mL"),
     ],
 )
-def test_value_and_unit(
-    annotator: Annotator, text: str, name: str, value: str, code: str
-) -> None:
+def test_value_and_unit(annotator: Annotator, text: str, name: str, value: str, code: str) -> None:
     found = values(annotator, text)[name]
     assert found["value"] == Decimal(value)
     assert found["code"] == code

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nlp import PIPELINE_VERSION, Annotator, NoteSource, to_resources
+from nlp import PIPELINE_VERSION, Annotator, DerivationError, NoteSource, to_resources
 from schemas import codes
 
 
@@ -81,7 +81,10 @@ def test_hypothetical_gives_no_condition(
         ("Metformin was held.", "on-hold"),
         ("Discussed metformin at length.", "unknown"),
         ("Medications: metformin\nHOSPITAL COURSE: Metformin was stopped.", "stopped"),
-        ("HOSPITAL COURSE: Metformin was held.\nDISCHARGE MEDICATIONS: metformin 500 mg BID", "active"),
+        (
+            "HOSPITAL COURSE: Metformin was held.\nDISCHARGE MEDICATIONS: metformin 500 mg BID",
+            "active",
+        ),
         ("Start metformin if the glucose stays high.", "intended"),
     ],
 )
@@ -144,8 +147,21 @@ def test_allergy_is_no_medication(annotator: Annotator, source: NoteSource) -> N
     assert (reaction["text"], code(reaction)) == ("rash", "271807003")
 
 
-def test_no_known_allergy_is_no_allergy(annotator: Annotator, source: NoteSource) -> None:
-    found = derive(annotator, source, "She has no allergy to penicillin.")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "She has no allergy to penicillin.",
+        "No known allergy to iodine.",
+        "Not allergic to penicillin.",
+        "Allergies: denies allergy to codeine",
+        "ALLERGIES: NKDA",
+        "Allergies: no known drug allergies",
+    ],
+)
+def test_no_known_allergy_is_no_allergy(
+    annotator: Annotator, source: NoteSource, text: str
+) -> None:
+    found = derive(annotator, source, text)
     assert of_type(found, "AllergyIntolerance") == []
 
 
@@ -187,11 +203,11 @@ def test_blood_pressure_has_components(annotator: Annotator, source: NoteSource)
         ("Plan: appendectomy.", "preparation"),
         ("Appendectomy will be scheduled.", "preparation"),
         ("Chest x-ray was obtained.", "completed"),
+        ("Plan: his chest x-ray showed a fracture.", "completed"),
+        ("Plan: obtain chest x-ray.", "preparation"),
     ],
 )
-def test_procedure_status(
-    annotator: Annotator, source: NoteSource, text: str, status: str
-) -> None:
+def test_procedure_status(annotator: Annotator, source: NoteSource, text: str, status: str) -> None:
     (found,) = of_type(derive(annotator, source, text), "Procedure")
     assert found["status"] == status
     assert "performedDateTime" not in found
@@ -266,7 +282,9 @@ def test_recorded_may_be_given(annotator: Annotator, source: NoteSource) -> None
     assert found[-1]["recorded"] == "2025-01-02T03:04:05.000Z"
 
 
-@pytest.mark.parametrize("date", ["2024", "2024-03", "2024-03-05", "2024-03-05T10:00:00+02:00", None])
+@pytest.mark.parametrize(
+    "date", ["2024", "2024-03", "2024-03-05", "2024-03-05T10:00:00+02:00", None]
+)
 def test_any_precision_of_the_notes_date_is_taken(annotator: Annotator, date: str | None) -> None:
     source = NoteSource("DocumentReference/n", None, "Patient/p", None, date)
     found = to_resources(annotator.annotate("Asthma. Fever. Metformin. BP 120/80."), source)
@@ -281,7 +299,9 @@ def test_nothing_found_gives_nothing(annotator: Annotator, source: NoteSource) -
 def test_no_floats_in_resources(annotator: Annotator, source: NoteSource) -> None:
     def walk(value: Any) -> None:
         assert not isinstance(value, float)
-        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        for item in (
+            value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        ):
             walk(item)
 
     for resource in derive(annotator, source, NOTE):
@@ -291,3 +311,30 @@ def test_no_floats_in_resources(annotator: Annotator, source: NoteSource) -> Non
 def test_mentions_are_json(annotator: Annotator) -> None:
     for mention in annotator.annotate(NOTE):
         assert json.loads(json.dumps(mention.to_dict()))["text"] == mention.text
+
+
+def test_error_names_the_element_and_never_the_text(annotator: Annotator) -> None:
+    source = NoteSource("DocumentReference/n", "1", "Patient/p", None, "not a date of Jane Doe")
+    with pytest.raises(DerivationError, match=r"Condition is not valid at recordedDate") as caught:
+        to_resources(annotator.annotate("Asthma."), source)
+    assert "Jane" not in str(caught.value)
+    assert "Asthma" not in str(caught.value)
+
+
+def test_broad_diagnosis_joins_the_narrow_one(annotator: Annotator, source: NoteSource) -> None:
+    found = of_type(derive(annotator, source, "Has diabetes. Type 2 diabetes."), "Condition")
+    assert [code(c["code"]) for c in found] == ["44054006"]
+    assert len(found[0]["extension"]) == 2
+    found = of_type(derive(annotator, source, "Has diabetes. No type 2 diabetes."), "Condition")
+    assert len(found) == 2
+
+
+def test_risks_of_an_operation_are_no_findings(annotator: Annotator, source: NoteSource) -> None:
+    text = "Plan: the risks include but are not limited to pain, infection, stroke and amputation."
+    assert derive(annotator, source, text) == []
+
+
+def test_symptom_is_present_if_anything_says_so(annotator: Annotator, source: NoteSource) -> None:
+    text = "HPI: He has pain.\nASSESSMENT: no pain at rest."
+    (found,) = of_type(derive(annotator, source, text), "Observation")
+    assert code(found["valueCodeableConcept"]) == "52101004"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from schemas.structure import RESOURCE_TYPES
 
 from .conftest import FHIR, Service, assert_outcome

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from storage.lake import Lake
 
 LOINC = "http://loinc.org"

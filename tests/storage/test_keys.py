@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidTag
+
 from schemas.outcomes import FhirError
 from storage.keys import (
     KeyFileMasterKey,

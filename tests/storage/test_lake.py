@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
 from storage import commit

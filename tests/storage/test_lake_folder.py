@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from schemas.outcomes import FhirError
 from storage.keys import KeyFileMasterKey, PassphraseMasterKey
 from storage.lake import Lake, Put
@@ -44,7 +45,9 @@ def test_everything_is_private_to_the_owner(tmp_path: Path) -> None:
 
 def test_layout_is_the_documented_one(tmp_path: Path) -> None:
     make(tmp_path / "lake")
-    files = {str(p.relative_to(tmp_path / "lake")) for p in (tmp_path / "lake").rglob("*") if p.is_file()}
+    files = {
+        str(p.relative_to(tmp_path / "lake")) for p in (tmp_path / "lake").rglob("*") if p.is_file()
+    }
     parquet = {name for name in files if name.endswith(".parquet")}
     assert files - parquet == {"keys/keystore.json", "keys/master.key", "hot.db", "lock"}
     assert len(parquet) == 1
@@ -71,9 +74,10 @@ def test_another_master_key_is_refused(tmp_path: Path) -> None:
 def test_passphrase_lake_has_no_key_file(tmp_path: Path) -> None:
     make(tmp_path / "lake", master_key=PassphraseMasterKey("correct horse battery"))
     assert not (tmp_path / "lake" / "keys" / "master.key").exists()
-    assert refusal(
-        tmp_path / "lake", master_key=PassphraseMasterKey("wrong horse battery")
-    ).category == "forbidden"
+    assert (
+        refusal(tmp_path / "lake", master_key=PassphraseMasterKey("wrong horse battery")).category
+        == "forbidden"
+    )
 
 
 def test_missing_keystore_is_refused_and_not_replaced(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Rewrite the golden `.json` files from the pipeline: run by hand, review the diff.
 
-    python tests/nlp/golden/regenerate.py
+python tests/nlp/golden/regenerate.py
 """
 
 import json

@@ -151,9 +151,7 @@ class MemorySnapshot:
             if row["t"] <= self.t:
                 current[row["id"]] = row["v"]
         live = set(current.values())
-        return pa.array(
-            [r["v"] for r in rows if r["v"] not in live or r["deleted"]], pa.int64()
-        )
+        return pa.array([r["v"] for r in rows if r["v"] not in live or r["deleted"]], pa.int64())
 
 
 @pytest.fixture

@@ -381,3 +381,12 @@ def test_no_patients(lake: MemoryLake) -> None:
 def test_definition_is_checked(lake: MemoryLake) -> None:
     with pytest.raises(FhirError, match=r"include\[0\]\.condition"):
         find(lake, {"condition": {}})
+
+
+def test_an_order_not_to_give_is_no_medication(lake: MemoryLake) -> None:
+    order = medication_request("m", "a", "metformin")
+    lake.commit(patient("a"), order)
+    on_metformin = {"medication": {"text": "metformin"}}
+    assert members(lake, on_metformin) == ["a"]
+    lake.commit({**order, "doNotPerform": True})
+    assert members(lake, on_metformin) == []

@@ -76,9 +76,7 @@ def _coded() -> st.SearchStrategy[dict[str, Any]]:
         },
     )
     code = st.sampled_from(ICD).flatmap(
-        lambda c: st.booleans().map(
-            lambda d: {"system": "icd10cm", "code": c, "descendants": d}
-        )
+        lambda c: st.booleans().map(lambda d: {"system": "icd10cm", "code": c, "descendants": d})
     )
     conditions = st.builds(
         lambda codes, more, w: {"condition": {"codes": codes} | more | w},
@@ -330,5 +328,3 @@ def test_cohort_is_what_a_naive_reading_says(
     assert [m["patient_id"] for m in result.members] == sorted(who["id"] for who in left)
     assert [step["count"] for step in result.attrition] == attrition
     assert result.t == t
-
-

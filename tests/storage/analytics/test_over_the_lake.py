@@ -68,9 +68,7 @@ def fill(lake: Lake, *, flush: bool) -> list[int]:
 
 def answers(lake: Lake, t: int) -> dict[str, Any]:
     found = lake.cohort(DIABETES, at=t)
-    counted = lake.sql(
-        "SELECT resource_type, count(*) n FROM resource GROUP BY 1 ORDER BY 1", at=t
-    )
+    counted = lake.sql("SELECT resource_type, count(*) n FROM resource GROUP BY 1 ORDER BY 1", at=t)
     return {
         "members": [m["patient_id"] for m in found.members],
         "attrition": [step["count"] for step in found.attrition],

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.analytics import segment_columns, sql
+from schemas.outcomes import FhirError
+from storage.analytics import segment_columns, sql, timeline
 from storage.analytics.column_cache import CACHE
 
 from .conftest import MemoryLake
-from .fhir_samples import observation
+from .fhir_samples import observation, patient
 
 
 @pytest.fixture
@@ -88,3 +89,22 @@ def test_segments_of_an_older_release_lack_columns(lake: MemoryLake) -> None:
     for columns in ("id, value_unit", "id, value_unit, body"):
         found = sql.run(lake.at(), f"SELECT {columns} FROM observation ORDER BY id")
         assert [row[:2] for row in found.rows()] == [("new", "%"), ("old", None)]
+
+
+def test_altered_segment_is_told_not_answered(lake: MemoryLake) -> None:
+    lake.commit(patient("a"), *(observation(f"o{n}", "a", n, "%") for n in range(200)))
+    lake.flush(row_group_size=50)
+    (segment,) = lake.flushed["Observation"]
+    content = bytearray(segment.path.read_bytes())
+    footer_bytes = int.from_bytes(content[-8:-4], "little")
+    for place in range(4, len(content) - footer_bytes - 8, 97):
+        content[place] ^= 0xFF
+    segment.path.write_bytes(bytes(content))
+    for ask in (
+        lambda: sql.run(lake.at(), "SELECT sum(value_number) FROM observation"),
+        lambda: sql.run(lake.at(), "SELECT * FROM observation"),
+        lambda: timeline.build(lake.at(), "a"),
+    ):
+        with pytest.raises(FhirError, match="cannot be read") as caught:
+            ask()
+        assert caught.value.category == "internal"

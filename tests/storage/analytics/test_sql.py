@@ -192,9 +192,7 @@ def test_timeout_is_told(snapshot: MemorySnapshot) -> None:
 
 def test_timeout_while_rows_are_taken(snapshot: MemorySnapshot) -> None:
     with pytest.raises(FhirError) as caught:
-        sql.run(
-            snapshot, "SELECT i FROM range(1000000000000) r(i)", timeout_s=0.2, max_rows=10**12
-        )
+        sql.run(snapshot, "SELECT i FROM range(1000000000000) r(i)", timeout_s=0.2, max_rows=10**12)
     assert caught.value.category in ("timeout", "too-large")
 
 

@@ -132,9 +132,7 @@ def test_refused(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         "SELECT (SELECT count(*) FROM read_text('/etc/passwd'))",
     ],
 )
-def test_table_functions_that_reach_out(
-    connection: duckdb.DuckDBPyConnection, query: str
-) -> None:
+def test_table_functions_that_reach_out(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     with pytest.raises(FhirError, match="is not available") as caught:
         inspect(connection, query)
     assert caught.value.category == "not-supported"

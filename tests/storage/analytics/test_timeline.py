@@ -195,14 +195,10 @@ def test_refuted_is_negated(lake: MemoryLake) -> None:
 def test_note_and_record_that_agree_are_one_event(
     lake: MemoryLake, onset: str, merged: bool
 ) -> None:
-    events = build(
-        lake, NOTE, condition("c1", onsetDateTime=onset), from_note(condition("d1"))
-    )
+    events = build(lake, NOTE, condition("c1", onsetDateTime=onset), from_note(condition("d1")))
     found = {e.reference: e.also_in for e in events if e.type == "Condition"}
     assert found == (
-        {"Condition/c1": ("Condition/d1",)}
-        if merged
-        else {"Condition/c1": (), "Condition/d1": ()}
+        {"Condition/c1": ("Condition/d1",)} if merged else {"Condition/c1": (), "Condition/d1": ()}
     )
 
 
@@ -260,9 +256,7 @@ def test_only_this_patient(lake: MemoryLake) -> None:
         ("2015-01", "2015-02", ["c2"]),
     ],
 )
-def test_window(
-    lake: MemoryLake, since: str | None, until: str | None, found: list[str]
-) -> None:
+def test_window(lake: MemoryLake, since: str | None, until: str | None, found: list[str]) -> None:
     events = build(
         lake,
         condition("c0"),
