@@ -34,6 +34,7 @@ _CHANGE = re.compile(
     rf"\bto\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
     re.IGNORECASE,
 )
+_FROM = re.compile(r"\b(?:from|previously|instead of)\s+$", re.IGNORECASE)
 _BARRIER = re.compile(r"\b(?:disp(?:ense)?|refills?|qty|quantity)\b[^\n;]*", re.IGNORECASE)
 
 
@@ -61,6 +62,7 @@ class Attributes:
             parts = find_parts(text, _after_change(text, drug.end_char, end), end)
             if before is not None:
                 parts = find_parts(text, before, drug.start_char) + parts
+            parts = [part for part in parts if not _superseded(text, drug.end_char, part)]
             if parts:
                 _attach(text, drug, parts)
         _share_with_brand(text, [drug for drug, _, _ in regions])
@@ -78,6 +80,11 @@ def _after_change(text: str, begin: int, end: int) -> int:
     """Where the dosage that holds now starts: behind `10 mg daily was increased to`."""
     changes = list(_CHANGE.finditer(text, begin, end))
     return changes[-1].end() if changes else begin
+
+
+def _superseded(text: str, begin: int, part: Part) -> bool:
+    """Whether it is the dose of before: `increased to 150 mg daily from 100 mg`."""
+    return part.kind in ("DOSE", "STRENGTH") and bool(_FROM.search(text[begin : part.begin]))
 
 
 def _without_dispense(text: str, begin: int, end: int) -> int:

@@ -1,12 +1,14 @@
 """Context: is the finding denied, doubted, past, only possible, or a relative's?
 
 The triggers are `rules/context.tsv`; the section decides where the words do not: what stands under
-Family History is the family's, what stands under return instructions has not happened.
+Family History is the family's, what stands under return instructions has not happened. What a
+list's header or a form's box says of an item is in `lists`.
 """
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from nlp.lists import ListScopes
 from nlp.mention import (
     ANATOMY,
     CONDITION,
@@ -41,6 +43,9 @@ _PREPOSITIONS = frozenset(
 # The STATUS of what is only planned; `medication_status` uses the same word.
 INTENDED = "intended"
 DONE = "completed"
+# How a disease ended, where the note says so: the codes of condition-clinical.
+RESOLVED, REMISSION = "resolved", "remission"
+_ENDINGS = {"RESOLVED": RESOLVED, "REMISSION": REMISSION}
 _STATUS_LABELS = {"PLANNED": INTENDED, "DONE": DONE}
 _SECTION_TRAITS: dict[str, dict[str, str]] = {
     "family_history": {CONDITION: FAMILY, SYMPTOM: FAMILY, PROCEDURE: FAMILY, MEDICATION: FAMILY},
@@ -74,6 +79,10 @@ class Context:
                 if ent.label_ in (PROCEDURE, TEST):
                     _set_status(ent, _STATUS_LABELS[label], doc[hit.start : hit.end])
                 continue
+            if label in _ENDINGS:
+                if ent.label_ == CONDITION:
+                    _set_status(ent, _ENDINGS[label], doc[hit.start : hit.end])
+                label = HISTORICAL
             if label == _HYPOTHETICAL_FINDING:
                 if ent.label_ not in (CONDITION, SYMPTOM, PROCEDURE):
                     continue
@@ -84,8 +93,12 @@ class Context:
                 continue
             if label in _ALLOWED[ent.label_]:
                 traits[hit.target].add(label)
+        lists = ListScopes(doc.text)
         for ent, found in zip(ents, traits, strict=True):
             self._apply_section(ent, found)
+            listed = lists.trait_at(ent.start_char)
+            if listed in _ALLOWED[ent.label_]:
+                found.add(listed)
             _settle(found)
             ent._.traits = frozenset(found)
         return doc

@@ -66,7 +66,7 @@ _ROUTES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"\bp\.?r\b\.?|\bper rectum\b|\brectal(?:ly)?\b", "37161004", "Per rectum"),
         (r"\btopical(?:ly)?\b|\bto (?:the )?(?:affected|skin)\b(?: areas?)?", "6064005", "Topical route"),
         (r"\bintranasal(?:ly)?\b|\bin(?:to)? (?:each|both) nostrils?\b|\bnasal(?:ly)?\b|\b(?:each|per) nostril\b", "46713006", "Nasal route"),
-        (r"\binhal(?:ed|ation)\b|\bvia (?:mdi|nebulizer|inhaler)\b|\bby inhalation\b|\bnebulized\b", "447694001", "Respiratory tract route"),
+        (r"\binh\b|\binhal(?:ed|ation)\b|\bvia (?:mdi|nebulizer|inhaler)\b|\bby inhalation\b|\bnebulized\b", "447694001", "Respiratory tract route"),
         (r"\b(?:both|each|right|left|affected) eyes?\b|\bophthalmic\b|\bo\.?[us]\b\.?(?=\s|$)", "54485002", "Ophthalmic route"),
         (r"\b(?:both|each|right|left|affected) ears?\b|\botic\b", "10547007", "Otic route"),
         (r"\btransdermal(?:ly)?\b", "45890007", "Transdermal route"),
@@ -225,7 +225,8 @@ def clauses(parts: list[Part]) -> list[Clause]:
     current = Clause()
     for part in parts:
         if part.kind == "DOSE":
-            if current.dose is not None and current.repeat is not None:
+            said_when = current.repeat is not None or current.duration is not None
+            if current.dose is not None and said_when:
                 found.append(current)
                 current = Clause(route=current.route)
             elif current.dose is not None:

@@ -23,6 +23,13 @@ _DANGLING = re.compile(
     r"|has|denies))$",
     re.IGNORECASE,
 )
+# A drug with its amount: where it begins a line below another, it is the next item of a list.
+_DRUG_LINE = re.compile(
+    r"\s*[a-z][\w/'-]+(?: [a-z]\w*){0,2} \d[\d,.]*(?:[-/]\d[\d.]*)? ?"
+    r"(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b",
+    re.IGNORECASE,
+)
+_DOSE_IN_LINE = re.compile(r"\d ?(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
 _BLANKS = re.compile(
     r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}"
@@ -85,6 +92,12 @@ def wrapped_line_starts(text: str) -> set[int]:
             start, line = lines[number]
             previous = lines[number - 1][1].rstrip()
             lower = line.strip()[0].islower()
+            if (
+                _DRUG_LINE.match(line)
+                and _DOSE_IN_LINE.search(previous)
+                and not _DANGLING.search(previous[-12:])
+            ):
+                continue
             goes_on = (prose and number in full) or (lower and len(previous) >= _WRAP_MIN)
             if (goes_on and previous[-1] not in ".!?:;") or (
                 lower and _DANGLING.search(previous[-12:])

@@ -39,6 +39,8 @@ _INLINE_HEADER = re.compile(
     r"|(?<=[.;!?])[ \t]+(?P<titlecase>[A-Z][A-Za-z&/'’ \-]{2,48})[ \t]*:"
 )
 _SPACES = re.compile(r"[\s\-]+")
+# `ALL: PCN` is an allergy, `All: good` is not.
+_SHOUTED_ONLY = "all"
 _SHORT = frozenset(("family_history", "allergies"))
 # Lines that go on a list begun behind the header: bullets, relatives.
 _CONTINUED = re.compile(
@@ -76,6 +78,8 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
                 continue
             category = OTHER
         elif match["eol"] is not None and not (title[0].isupper() and len(title) > 2):
+            continue
+        elif title.lower() == _SHOUTED_ONLY and not (title.isupper() and match["colon"]):
             continue
         headers[match.start("title")] = (match.end(), category, title)
     for match in _INLINE_HEADER.finditer(text):

@@ -3,6 +3,7 @@
 | mention | resource |
 |---|---|
 | drug | MedicationStatement, or AllergyIntolerance where an allergy is meant |
+| `NKDA`, `no known allergies` | AllergyIntolerance with that code, unless an allergy is named |
 | diagnosis | Condition; of a relative FamilyMemberHistory |
 | sign, symptom | Observation, present or absent; of a relative FamilyMemberHistory |
 | test with a value | Observation |
@@ -35,6 +36,7 @@ from nlp.mention import (
     HYPOTHETICAL,
     MEDICATION,
     NEGATED,
+    NO_KNOWN_ALLERGY,
     PROCEDURE,
     SYMPTOM,
     TEST,
@@ -55,6 +57,8 @@ def _is_allergy(mention: Mention) -> bool:
 def _kind(mention: Mention) -> str | None:
     """Which resource the mention is evidence for; None when for none."""
     traits = set(mention.traits)
+    if mention.type == NO_KNOWN_ALLERGY:
+        return None if traits & {FAMILY, HYPOTHETICAL, UNCERTAIN, HISTORICAL} else "NoAllergy"
     if mention.category == MEDICATION:
         if not _is_allergy(mention):
             return "MedicationStatement"
@@ -132,6 +136,10 @@ def to_resources(
         found.append(medication_statement(group, source))
     for group in _group(by_kind.get("AllergyIntolerance", ()), concept_key):
         found.append(allergy_intolerance(group, source, by_span))
+    if "AllergyIntolerance" not in by_kind:
+        # Beside an allergy the note contradicts `no known allergies`, or meant others.
+        for group in _group(by_kind.get("NoAllergy", ()), concept_key):
+            found.append(allergy_intolerance(group, source, by_span))
     for group in _group(by_kind.get("Symptom", ()), concept_key):
         found.append(symptom(group, source))
     for group in _group(by_kind.get("Measurement", ()), value_key):

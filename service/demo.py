@@ -45,14 +45,14 @@ def run_demo(folder: Path, patients: int, seed: int) -> int:
     with running_service(folder / "lake", console) as lake:
         console.rule("1. records and notes over the FHIR API")
         diabetic = _feed_records(lake, patients, seed, console)
-        first_note, texts = _feed_notes(lake, diabetic, console)
+        first_note, text = _feed_notes(lake, diabetic, console)
         console.rule("2. what the NLP found in a note")
-        render_findings(console, texts[0], lake.findings(first_note, wait_s=60))
+        render_findings(console, text, lake.findings(first_note, wait_s=60))
         console.rule("3. a patient's timeline, record and notes together")
         events = lake.timeline(diabetic)
         render_timeline(console, f"Patient/{diabetic}", _excerpt(events))
         if len(events) > _TIMELINE_ROWS:
-            console.print(f"(the last {_TIMELINE_ROWS} of {len(events)} events)")
+            console.print(f"({_TIMELINE_ROWS} of {len(events)} events, around the note)")
         console.rule("4. a cohort: type 2 diabetes, on metformin, HbA1c > 8 %, 40 to 75 years")
         cohort = lake.cohort(_cohort_definition())
         render_cohort(console, cohort)
@@ -132,22 +132,29 @@ def _feed_records(lake: Chartlake, patients: int, seed: int, console: Console) -
         f"{count:,} resources, each validated, indexed, encrypted and durable, in {seconds:.1f} s"
     )
     members = lake.cohort(_cohort_definition())["members"]
-    if members:
-        return str(members[0]["patient_id"])
-    return str(next(iter(lake.search("Patient", _count="1")))["id"])
+    if not members:
+        return str(next(iter(lake.search("Patient", _count="1")))["id"])
+    # The shipped note is about a woman of 58: take whom it fits best.
+    best = min(members, key=lambda m: (m["gender"] != "female", abs(m["age"] - 58)))
+    return str(best["patient_id"])
 
 
-def _feed_notes(lake: Chartlake, diabetic: str, console: Console) -> tuple[str, list[str]]:
-    """Post the shipped notes (the diabetic's first) and wait until every note is read."""
-    others = [p["id"] for p in lake.search("Patient", _count="100") if p["id"] != diabetic]
-    ids, texts = [], []
+def _feed_notes(lake: Chartlake, diabetic: str, console: Console) -> tuple[str, str]:
+    """Post the shipped notes and wait until every note in the lake is read.
+
+    The first is the diabetic's, each of the others its own patient's. Returns id and text of the
+    first.
+    """
+    folder = _examples() / "notes"
+    shipped = json.loads((folder / "patients.json").read_text("utf-8"))
+    first: tuple[str, str] | None = None
     with _bars(console) as bars:
-        files = _example_notes()
-        task = bars.add_task("notes", total=len(files))
-        for index, path in enumerate(files):
-            texts.append(path.read_text("utf-8"))
-            patient = diabetic if index == 0 or not others else others[index % len(others)]
-            ids.append(lake.note(texts[-1], patient, date=NOTES_DATE, title=path.stem)["id"])
+        task = bars.add_task("notes", total=len(shipped))
+        for entry in shipped:
+            text = (folder / entry["note"]).read_text("utf-8")
+            patient = diabetic if first is None else _new_patient(lake, entry)
+            note = lake.note(text, patient, date=NOTES_DATE, title=Path(entry["note"]).stem)
+            first = first or (note["id"], text)
             bars.advance(task)
         unread = lake.status()["notes_unread"]
         task = bars.add_task("notes being read", total=unread)
@@ -155,11 +162,26 @@ def _feed_notes(lake: Chartlake, diabetic: str, console: Console) -> tuple[str, 
             bars.update(task, completed=unread - left)
             time.sleep(0.2)
         bars.update(task, completed=unread)
-    return ids[0], texts
+    if first is None:
+        raise FileNotFoundError(f"{folder / 'patients.json'} names no note")
+    return first
+
+
+def _new_patient(lake: Chartlake, entry: dict[str, Any]) -> str:
+    patient = {
+        "resourceType": "Patient",
+        "gender": entry["gender"],
+        "birthDate": entry["birthDate"],
+        "name": [{"text": f"Example patient of {Path(entry['note']).stem}"}],
+    }
+    return str(lake.create("Patient", canonical_bytes(patient))["id"])
 
 
 def _excerpt(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return events[-_TIMELINE_ROWS:]
+    """The events around the shipped note's facts."""
+    first = next((i for i, e in enumerate(events) if e["date"] == NOTES_DATE), 0)
+    begin = max(0, first - _TIMELINE_ROWS // 4)
+    return events[begin : begin + _TIMELINE_ROWS]
 
 
 def _show_disk(folder: Path, console: Console) -> bool:
@@ -176,11 +198,14 @@ def _show_disk(folder: Path, console: Console) -> bool:
             table.add_row(
                 str(path.relative_to(folder)),
                 f"{len(content):,}",
-                content[:8].hex(" "),
+                content[:4].hex(" "),
                 ", ".join(hits) or "none",
             )
     console.print(table)
-    console.print(f"{len(files)} files searched, {found} with plaintext")
+    console.print(
+        f"{len(files)} files searched, {found} with plaintext "
+        "(50 41 52 45, PARE: Parquet with an encrypted footer)"
+    )
     return not found
 
 
@@ -191,11 +216,6 @@ def _examples() -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError("the examples folder is missing from this installation")
-
-
-def _example_notes() -> list[Path]:
-    files = sorted((_examples() / "notes").glob("*.txt"))
-    return sorted(files, key=lambda path: "diabetes" not in path.stem)
 
 
 def _cohort_definition() -> dict[str, Any]:

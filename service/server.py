@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -12,6 +14,8 @@ from service.app import create_app
 from service.lake_access import open_lake
 from service.settings import Settings, check_exposure
 from storage.lake import Lake
+
+FLUSH_AT_CLOSE_ROWS = 1_000
 
 
 def serve(settings: Settings) -> None:
@@ -22,9 +26,11 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Request lines hold patient ids and search terms: they are not logged.
     logging.getLogger("uvicorn.access").disabled = True
+    # uvicorn repeats the signal that ended it; as an exception it lets the lake be closed.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     listener = _listen(settings)
     lake: Lake = open_lake(settings)
-    with lake:
+    try:
         app = create_app(lake, settings)
         config = uvicorn.Config(
             app, access_log=False, log_config=None, timeout_graceful_shutdown=10, lifespan="on"
@@ -32,6 +38,9 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         logging.getLogger("chartlake").info("FHIR base: http://%s:%s/fhir", host, port)
         uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        # Few rows are left in the hot tier: a segment of a handful of rows is not worth a file.
+        lake.close(flush=lake.stats()["hot_rows"] >= FLUSH_AT_CLOSE_ROWS)
 
 
 def _listen(settings: Settings) -> socket.socket:

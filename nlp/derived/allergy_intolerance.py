@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
-from nlp.mention import Mention
+from nlp.mention import MEDICATION, Mention
 from schemas import codes
 
 
@@ -21,7 +21,8 @@ def allergy_intolerance(
     resource["verificationStatus"] = {
         "coding": [{"system": codes.ALLERGY_VERIFICATION, "code": "unconfirmed"}]
     }
-    resource["category"] = ["medication"]
+    if first.category == MEDICATION:
+        resource["category"] = ["medication"]
     resource["code"] = codeable_concept(first.concepts, first.text)
     resource["patient"] = reference(source.patient)
     if source.encounter:

@@ -4,7 +4,8 @@ https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis tho
 section (assessment, problem list) count before the others; among those that count, present
 beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
 UNCERTAIN → provisional; HISTORICAL → inactive, unless the disease persists by nature (`history of
-diabetes` is how clinicians write that somebody has it), then active.
+diabetes` is how clinicians write that somebody has it), then active. What the note says ended
+(`resolved`, `in remission`) has that clinicalStatus, whatever its nature.
 """
 
 from collections.abc import Sequence
@@ -50,9 +51,16 @@ def _code(mention: Mention) -> str:
     return mention.concepts[0].code if mention.concepts else ""
 
 
+def _ending(evidence: Sequence[Mention]) -> str | None:
+    """How the note says that the disease ended; the last word on it."""
+    said = [a for m in evidence if (a := m.attribute("STATUS")) is not None]
+    return said[-1].value["status"] if said else None
+
+
 def _is_there(group: Sequence[Mention]) -> bool:
-    holds = deciding(group)[0]
-    return holds == "present" or (holds == "past" and _PERSISTS in group[0].flags)
+    holds, evidence = deciding(group)
+    persists = _PERSISTS in group[0].flags and _ending(evidence) is None
+    return holds == "present" or (holds == "past" and persists)
 
 
 def join_broader(groups: Sequence[list[Mention]]) -> list[list[Mention]]:
@@ -81,12 +89,16 @@ def _status(system: str, code: str) -> dict[str, Any]:
 def condition(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]:
     """One Condition for all mentions of one diagnosis."""
     holds, evidence = deciding(mentions)
-    first = next(m for m in evidence if concept_key(m) == concept_key(mentions[0]))
+    # The evidence may be of the broader diagnosis alone; what it is called stays the narrower one.
+    key = concept_key(mentions[0])
+    first = next((m for m in evidence if concept_key(m) == key), mentions[0])
     resource = skeleton(source, "Condition", concept_key(first), evidence)
     persists = _PERSISTS in first.flags
     verification = {"denied": "refuted", "doubted": "provisional"}.get(holds, "confirmed")
     if holds != "denied":
-        clinical = "inactive" if holds == "past" and not persists else "active"
+        clinical = "active"
+        if holds == "past":
+            clinical = _ending(evidence) or ("active" if persists else "inactive")
         resource["clinicalStatus"] = _status(codes.CONDITION_CLINICAL, clinical)
     resource["verificationStatus"] = _status(codes.CONDITION_VERIFICATION, verification)
     category = "encounter-diagnosis" if source.encounter else "problem-list-item"

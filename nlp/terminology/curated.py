@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from importlib.resources import files
 
-from nlp.mention import ANATOMY, CONDITION, MEDICATION, PROCEDURE, SYMPTOM, TEST, Concept
+from nlp.mention import (
+    ANATOMY,
+    CONDITION,
+    MEDICATION,
+    NO_KNOWN_ALLERGY,
+    PROCEDURE,
+    SYMPTOM,
+    TEST,
+    Concept,
+)
 from nlp.terminology import systems
 from nlp.terminology.knowledge_base import Term, UnitRange
 
@@ -147,6 +156,41 @@ def medications() -> Iterator[Term]:
                 aliases=brand_names,
                 exact=brand_exact,
             )
+
+
+def no_known_allergies() -> Iterator[Term]:
+    """That the patient has no allergy: a statement of its own, no denied disease.
+
+    Concepts of SNOMED CT's `No known allergy` and `No known drug allergy` situations.
+    """
+    for name, code, aliases in (
+        (
+            "No known drug allergy",
+            "409137002",
+            "=NKDA|=NKMA|nkda|no known drug allergies|no known medication allergies"
+            "|no known medication allergy|no known medicine allergies|no drug allergies"
+            "|no medication allergies|no known allergies to medication|no known allergies to drugs"
+            "|no allergies to medication|denies drug allergies|denies medication allergies"
+            "|denies any drug allergies|denies any medication allergies|not allergic to any medication",
+        ),
+        (
+            "No known allergy",
+            "716186003",
+            "=NKA|no known allergies|no allergies|denies allergies|denies any allergies"
+            "|denies any known allergies|denies known allergies|no allergies known|none|none known"
+            "|no known",
+        ),
+    ):
+        loose, exact = split_aliases(name, aliases)
+        yield Term(
+            id=f"allergy:{name}",
+            name=name,
+            category=CONDITION,
+            type=NO_KNOWN_ALLERGY,
+            codes=(Concept(systems.SNOMED, code, name, 1.0, systems.SNOMED_CURATED),),
+            aliases=loose,
+            exact=exact,
+        )
 
 
 def _units(unit: str, plausible: str, others: str) -> tuple[UnitRange, ...]:

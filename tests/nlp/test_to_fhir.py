@@ -338,3 +338,10 @@ def test_symptom_is_present_if_anything_says_so(annotator: Annotator, source: No
     text = "HPI: He has pain.\nASSESSMENT: no pain at rest."
     (found,) = of_type(derive(annotator, source, text), "Observation")
     assert code(found["valueCodeableConcept"]) == "52101004"
+
+
+def test_a_broad_mention_may_be_all_the_evidence(annotator: Annotator, source: NoteSource) -> None:
+    text = "PAST MEDICAL HISTORY: Type 2 diabetes mellitus.\nASSESSMENT: Diabetes, stable."
+    (found,) = of_type(derive(annotator, source, text), "Condition")
+    assert code(found["code"]) == "44054006"
+    assert code(found["clinicalStatus"]) == "active"

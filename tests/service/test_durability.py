@@ -36,6 +36,14 @@ def test_killed_service_loses_nothing_acknowledged(start_service: Callable[..., 
     assert service.http.get("/fhir/Patient?_count=0").json()["total"] >= len(acknowledged)
 
 
+def test_terminated_service_closes_its_lake(start_service: Callable[..., Service]) -> None:
+    service = start_service("lake", "--no-nlp")
+    service.patient()
+    service.stop()
+    assert service.process.returncode == 0
+    assert not (service.data / "hot.db-wal").exists()
+
+
 def test_notes_queued_at_a_kill_are_read_after_it(start_service: Callable[..., Service]) -> None:
     service = start_service("lake", "--no-nlp")
     patient = service.patient()
