@@ -37,7 +37,10 @@ def run_demo(folder: Path, patients: int, seed: int) -> int:
     console = Console()
     if folder.exists():
         if not (folder / MARKER).exists():
-            console.print(f"{folder} exists and is not a demonstration's: choose another --data.")
+            console.print(
+                f"{folder} exists and is not a demonstration's: choose another --data.",
+                soft_wrap=True,
+            )
             return 1
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -128,9 +128,7 @@ class Enricher:
             return "pending"
         if not self._texts(note.resource()) or _patient_of(note.resource()) is None:
             return "unread"
-        if self._derived_provenance(note):
-            return "done"
-        return "failed" if self._failures(note) else "done"
+        return "failed" if self._has_failed(note) else "done"
 
     def _pending(self) -> list[Version]:
         """The next unread notes, whole commits only: the cursor counts commits, not notes."""
@@ -194,7 +192,9 @@ class Enricher:
                 if self._stop.is_set():
                     return
                 log.error("a note could not be read: %s", type(failure).__name__)
-                operations = [Put(_failure_event(note, type(failure).__name__), method="POST")]
+                # What an earlier version of the note said is no longer vouched for either.
+                operations = [_withdraw(version) for version in self._derived(note.id)]
+                operations.append(Put(_failure_event(note, type(failure).__name__), method="POST"))
         if operations or advance:
             self.lake.transact(operations, cursor=(CURSOR, note.t) if advance else None)
 
@@ -261,13 +261,12 @@ class Enricher:
                 yield from page.versions
                 cursor = page.next
 
-    def _derived_provenance(self, note: Version) -> bool:
-        params = [("_source", f"DocumentReference/{note.id}"), ("_count", "0")]
-        return bool(self.lake.search("Provenance", params).total)
-
-    def _failures(self, note: Version) -> bool:
-        params = [("entity", f"DocumentReference/{note.id}"), ("_count", "0")]
-        return bool(self.lake.search("AuditEvent", params).total)
+    def _has_failed(self, note: Version) -> bool:
+        try:
+            self.lake.read("AuditEvent", _failure_id(note))
+        except FhirError:
+            return False
+        return True
 
     def _replacement(self, note_id: str, resources: list[Resource]) -> list[Put | Delete]:
         """Writes that turn what was derived before into `resources`; nothing where equal."""
@@ -330,12 +329,17 @@ def _encounter_of(note: Resource) -> str | None:
     return None
 
 
+def _failure_id(note: Version) -> str:
+    """Logical id of the failure record of one version of a note."""
+    digest = hashlib.sha256(f"{note.id}/{note.version_id}".encode()).hexdigest()
+    return f"nlp-failure-{digest[:32]}"
+
+
 def _failure_event(note: Version, reason: str) -> Resource:
     """The durable record of a note that could not be read (R4 auditevent.html)."""
     return {
         "resourceType": "AuditEvent",
-        "id": "nlp-failure-"
-        + hashlib.sha256(f"{note.id}/{note.version_id}".encode()).hexdigest()[:32],
+        "id": _failure_id(note),
         "type": {
             "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
             "code": "transform",

@@ -1,0 +1,65 @@
+"""The CapabilityStatement tells the truth (R4 http.html#capabilities)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from schemas.validate import validate
+from service.app import create_app
+from service.settings import load_settings
+from storage.lake import Lake
+
+SAMPLES = {
+    "token": "x",
+    "date": "2020",
+    "string": "a",
+    "number": "1",
+    "quantity": "1",
+    "reference": "Patient/1",
+    "uri": "http://example.org",
+}
+
+
+@pytest.fixture(scope="module")
+def statement(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The statement of an empty service."""
+    settings = load_settings({"nlp": False}, environ={})
+    with Lake.open(tmp_path_factory.mktemp("capabilities") / "lake") as lake:
+        client = TestClient(create_app(lake, settings), base_url="http://localhost")
+        found: dict[str, Any] = client.get("/fhir/metadata").json()
+    return found
+
+
+def test_it_is_valid_fhir(statement: dict[str, Any]) -> None:
+    assert validate(statement, "CapabilityStatement") == []
+
+
+def test_every_listed_parameter_is_applied(statement: dict[str, Any], tmp_path: Path) -> None:
+    count = 0
+    with Lake.open(tmp_path / "lake") as lake:
+        for resource in statement["rest"][0]["resource"]:
+            for param in resource["searchParam"]:
+                query = [(param["name"], SAMPLES[param["type"]])]
+                page = lake.search(resource["type"], query, strict=True)
+                assert page.total == 0
+                count += 1
+    assert count > 2000
+
+
+def test_every_listed_type_can_be_created_by_its_client(statement: dict[str, Any]) -> None:
+    patient = next(r for r in statement["rest"][0]["resource"] if r["type"] == "Patient")
+    codes = {interaction["code"] for interaction in patient["interaction"]}
+    assert codes == {
+        "read",
+        "vread",
+        "update",
+        "delete",
+        "history-instance",
+        "create",
+        "search-type",
+    }
+    assert [o["name"] for o in patient["operation"]] == ["timeline", "validate"]
