@@ -31,11 +31,14 @@ _MAX_CONTINUED_LINES = 2
 _CHANGE = re.compile(
     r"\b(?:increas|decreas|reduc|chang|titrat|lower|rais|adjust|go up|went up|up|down)\w*"
     r"[^.;\n]{0,20}?"
-    rf"\bto\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
+    rf"\bto\s+(?={NUMBER})|\b(?:restart|resum)ed\b[^.;\n]{{0,20}}?\bat\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
     re.IGNORECASE,
 )
 _FROM = re.compile(r"\b(?:from|previously|instead of)\s+$", re.IGNORECASE)
-_BARRIER = re.compile(r"\b(?:disp(?:ense)?|refills?|qty|quantity)\b[^\n;]*", re.IGNORECASE)
+_BARRIER = re.compile(
+    r"\b(?:disp(?:ense)?|refills?|qty|quantity|max(?:imum)?|(?:not|don't) (?:to )?exceed)\b[^\n;]*",
+    re.IGNORECASE,
+)
 
 
 def _attribute(text: str, part: Part) -> Attribute:
@@ -62,7 +65,7 @@ class Attributes:
             parts = find_parts(text, _after_change(text, drug.end_char, end), end)
             if before is not None:
                 parts = find_parts(text, before, drug.start_char) + parts
-            parts = [part for part in parts if not _superseded(text, drug.end_char, part)]
+            parts = _current(text, drug.end_char, parts)
             if parts:
                 _attach(text, drug, parts)
         _share_with_brand(text, [drug for drug, _, _ in regions])
@@ -82,9 +85,19 @@ def _after_change(text: str, begin: int, end: int) -> int:
     return changes[-1].end() if changes else begin
 
 
-def _superseded(text: str, begin: int, part: Part) -> bool:
-    """Whether it is the dose of before: `increased to 150 mg daily from 100 mg`."""
-    return part.kind in ("DOSE", "STRENGTH") and bool(_FROM.search(text[begin : part.begin]))
+def _current(text: str, begin: int, parts: list[Part]) -> list[Part]:
+    """The parts without the dose of before: `increased to 150 mg daily from 100 mg daily`.
+
+    What follows a superseded dose, up to the next one, was its frequency and route.
+    """
+    kept: list[Part] = []
+    superseded = False
+    for part in parts:
+        if part.kind in ("DOSE", "STRENGTH"):
+            superseded = _FROM.search(text[begin : part.begin]) is not None
+        if not superseded:
+            kept.append(part)
+    return kept
 
 
 def _without_dispense(text: str, begin: int, end: int) -> int:

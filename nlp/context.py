@@ -37,6 +37,7 @@ _ALLOWED: dict[str, frozenset[str]] = {
 }
 _VERB_NEGATION = frozenset(("not", "never", "cannot", "failed", "doesn't", "didn't", "don't"))
 _REACTIONS = ("allerg", "intoleran", "react", "hypersens", "sensitiv", "contraind")
+_GIVEN = frozenset(("given", "started", "continued", "administered", "resumed", "restarted"))
 _PREPOSITIONS = frozenset(
     ("with", "from", "to", "after", "by", "in", "on", "for", "since", "despite", "between", "while")
 )
@@ -44,19 +45,24 @@ _PREPOSITIONS = frozenset(
 INTENDED = "intended"
 DONE = "completed"
 # How a disease ended, where the note says so: the codes of condition-clinical.
-RESOLVED, REMISSION = "resolved", "remission"
-_ENDINGS = {"RESOLVED": RESOLVED, "REMISSION": REMISSION}
+RESOLVED, REMISSION, INACTIVE = "resolved", "remission", "inactive"
+_ENDINGS = {"RESOLVED": RESOLVED, "REMISSION": REMISSION, "INACTIVE": INACTIVE}
+_SECTION_ENDINGS = {"resolved_problems": RESOLVED, "inactive_problems": INACTIVE}
 _STATUS_LABELS = {"PLANNED": INTENDED, "DONE": DONE}
 _SECTION_TRAITS: dict[str, dict[str, str]] = {
     "family_history": {CONDITION: FAMILY, SYMPTOM: FAMILY, PROCEDURE: FAMILY, MEDICATION: FAMILY},
     "past_surgical_history": {PROCEDURE: HISTORICAL},
     "differential_diagnosis": {CONDITION: UNCERTAIN},
     "instructions": {CONDITION: HYPOTHETICAL, SYMPTOM: HYPOTHETICAL},
+    # Influenza and tetanus there are what was vaccinated against.
+    "immunizations": {CONDITION: HYPOTHETICAL},
 }
 _HISTORY_SECTIONS = frozenset(("past_medical_history", "past_surgical_history"))
 _EVENT = "a"
 # A label of the rule file that is no trait itself: words (`risk of`, `as needed for`) that make a
 # finding hypothetical but not a drug.
+# `LP deferred`: a negation of what is done, not of what somebody has.
+_NOT_DONE = "NOT_DONE"
 _HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
 
 
@@ -79,6 +85,10 @@ class Context:
                 if ent.label_ in (PROCEDURE, TEST):
                     _set_status(ent, _STATUS_LABELS[label], doc[hit.start : hit.end])
                 continue
+            if label == _NOT_DONE:
+                if ent.label_ not in (PROCEDURE, TEST):
+                    continue
+                label = NEGATED
             if label in _ENDINGS:
                 if ent.label_ == CONDITION:
                     _set_status(ent, _ENDINGS[label], doc[hit.start : hit.end])
@@ -110,6 +120,10 @@ class Context:
         trait = _SECTION_TRAITS.get(section, {}).get(ent.label_)
         if trait is not None:
             found.add(trait)
+        ending = _SECTION_ENDINGS.get(section)
+        if ending is not None and ent.label_ == CONDITION:
+            found.add(HISTORICAL)
+            _set_status(ent, ending, ent.doc[ent.start : ent.start])
         if section in _HISTORY_SECTIONS and ent.label_ == CONDITION:
             term = self._kb.term(ent.kb_id_)
             if term is not None and _EVENT in term.flags:
@@ -127,6 +141,9 @@ def _denies_drug(doc: Doc, hit: Hit, drug: Span) -> bool:
     if any(token.lower_ in _VERB_NEGATION for token in trigger):
         return False
     between = doc[hit.end : drug.start]
+    after = doc[drug.end].lower_ if drug.end < len(doc) else ""
+    if after in _GIVEN and any(token.text == "," for token in between):
+        return False  # `No bowel movement for two days, docusate given.`
     if any(token.lower_.startswith(_REACTIONS) for token in between):
         return True
     return not any(token.lower_ in _PREPOSITIONS for token in between)

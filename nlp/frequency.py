@@ -85,6 +85,25 @@ def _daily(times: int, when: str | None = None) -> dict[str, Any]:
     return repeat
 
 
+# How clinicians write sets of days: one `T` is Tuesday, the second Thursday, likewise with `S`.
+_DAY_SETS = {
+    "mwf": "mon wed fri", "tts": "tue thu sat", "tths": "tue thu sat", "tuthsa": "tue thu sat",
+    "tthsa": "tue thu sat", "ttsa": "tue thu sat", "ttss": "tue thu sat sun",
+    "tthss": "tue thu sat sun", "tthsasu": "tue thu sat sun", "tth": "tue thu", "tuth": "tue thu",
+    "mwfsu": "mon wed fri sun", "mwfs": "mon wed fri sat", "mtwthf": "mon tue wed thu fri",
+    "mtwrf": "mon tue wed thu fri", "mf": "mon fri", "wf": "wed fri", "mw": "mon wed",
+}  # fmt: skip
+_DAY_NAME = r"(?:mon|tue(?:s)?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:days?)?"
+_DAY_JOINT = r"(?:\s*[/,&+\-]\s*(?:and\s+)?|\s+and\s+)"
+
+
+def _on_days(written: str) -> dict[str, Any]:
+    compact = re.sub(r"[^a-z]", "", written.lower())
+    days = _DAY_SETS.get(compact)
+    named = days.split() if days else [n[:3] for n in re.findall(_DAY_NAME, written.lower())]
+    return {"dayOfWeek": list(dict.fromkeys(named))} if named else {}
+
+
 _COUNT = rf"(?:\d+|{NUMBER_WORDS}|once|twice|thrice)"
 _DAY = r"(?:(?:a|per|each|every|/)\s*)?(?:day|daily)\b|/\s*d\b"
 _Q = r"\bq\.?\s*"
@@ -93,12 +112,19 @@ _Q = r"\bq\.?\s*"
 _PATTERNS: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), build)
     for pattern, build in (
+        (r"(?-i:\b(?:M/?W/?F(?:/?Su?)?|T(?:u|h|/)?T?h?/?S(?:a|at)?/?(?:S|Su|Sun)?|T/?Th|M/?T/?W/?(?:Th|R)/?F|M/?F|W/?F|M/?W)\b)",
+         lambda m: _on_days(m.group()) if re.sub("[^a-z]", "", m.group().lower()) in _DAY_SETS else {}),
+        (rf"\b{_DAY_NAME}(?:{_DAY_JOINT}{_DAY_NAME})+\b", lambda m: _on_days(m.group())),
+        (r"\b(?:on|every|each)\s+(?P<d>(?:mon|tues|wednes|thurs|fri|satur|sun)days?)\b(?!\s+(?:he|she|the|they|we|patient|night|morning))",
+         lambda m: {"dayOfWeek": [m["d"].lower()[:3]]}),
         (rf"(?:{_Q}|\bevery\s+|\beach\s+)(?P<n>\d+)\s*(?:-|–|to)\s*(?P<m>\d+)\s*(?P<u>h(?:ou)?rs?\.?|h\b|days?|d\b|weeks?|wks?|months?)",
          lambda m: _every(m["n"], m["u"], m["m"])),
         (rf"\bevery\s+(?P<n>\d+|{NUMBER_WORDS})\s*(?:-\s*)?(?P<u>hours?|hrs?|h|days?|weeks?|wks?|months?)\b",
          lambda m: _every(m["n"], m["u"])),
         (rf"{_Q}(?P<n>\d+)\s*(?P<u>hours?|hrs?\.?|h\b|°|days?|d\b|weeks?|wks?|w\b|months?|mo\b)",
          lambda m: _every(m["n"], "h" if m["u"] == "°" else m["u"])),
+        (rf"(?:{_Q}|\bevery\s+)(?P<n>\d+)\s*(?P<u>min(?:ute)?s?)\b", lambda m: _every(m["n"], m["u"])),
+        (r"\bbefore\s+(?P<meal>lunch|dinner|supper)\b", lambda m: _daily(1, "ACD" if m["meal"].lower() == "lunch" else "ACV")),
         (r"\b(?:every|each)\s+other\s+(?P<u>day|week|month|night|morning|evening)\b|\bq\.?o\.?d\b\.?|\balternate days\b",
          lambda m: _every("2", {"night": "d", "morning": "d", "evening": "d"}.get((m["u"] or "day").lower(), m["u"] or "day"))),
         (rf"\b(?P<n>{_COUNT})\s*(?:-|–|to|or)\s*(?P<m>\d+|{NUMBER_WORDS})\s*(?:times|x)\s*(?:a|per|each|every|/)?\s*(?P<u>day|daily|week|weekly|month)\w*",
@@ -137,7 +163,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
 )  # fmt: skip
 # One alternation to know quickly that a stretch of text has none of this.
 _HINT = re.compile(
-    r"\bq|daily|\bday|week|month|night|bedtime|morning|evening|noon|meal|breakfast|dinner|supper"
+    r"\bq|daily|(?-i:M/?W|M/?F|W/?F|T/?T|TuT)|(?:mon|tue|wed|thu|fri|sat|sun)(?:s|r|rs|nes|ur)?(?:day|\b)|\bday|week|month|night|bedtime|morning|evening|noon|meal|breakfast|dinner|supper|lunch"
     r"|\b[bt]\.?\s?i\.?d|\bonce|twice|every|each|hour|\bhs\b|\bx\s?1\b|\ba\.c|\bac\b|o\.d|h\.s|single",
     re.IGNORECASE,
 )

@@ -6,12 +6,14 @@ is a lexical attribute of the vocabulary, so each distinct word is normalised on
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from spacy.attrs import NORM
 from spacy.lang.en import English
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
+from spacy.tokens import Doc
 
 # Written directly behind a number: `500mg`. Longest first.
 _UNITS = (
@@ -21,7 +23,8 @@ _UNITS = (
 )
 
 _PREFIX = re.compile(r"""^(?:[^\w\s]|_+)""")
-_SUFFIX = re.compile(r"""(?:['’]s|[^\w\s]|_+)$""", re.IGNORECASE)
+# Underscores are looked at from their first one only: a row of them is not read once from each.
+_SUFFIX = re.compile(r"""(?:['’]s|[^\w\s]|(?<!_)_+)$""", re.IGNORECASE)
 _INFIX = re.compile(
     rf"(?<=\d)(?=(?:{_UNITS})(?![A-Za-z]))"
     r"|[/\-‐‑‒–—−~+:;=<>()\[\]{}\"“”*|&→?!%^#@\\]"
@@ -29,6 +32,13 @@ _INFIX = re.compile(
     r"|(?<=[a-z])\.(?=[A-Z])"
     r"|\.{2,}|…"
 )
+
+# spaCy strips prefixes and suffixes one at a time and reads the rest again after each, which takes
+# the square of the length. No word is longer than this; in a longer run we cut beside a mark that
+# is no letter, where the affix rules would have cut too. A row of letters and digits stays whole.
+_MAX_RUN = 200
+_LONG_RUN = re.compile(rf"(?<!\S)\S{{{_MAX_RUN + 1},}}+")
+_RUN_PIECE = re.compile(rf"\S{{0,{_MAX_RUN - 1}}}[^\w\s]|\w++(?:[^\w\s]|\Z)")
 
 _BRITISH = (
     (re.compile(r"aem"), "em"),  # anaemia, ischaemia, haemorrhage
@@ -100,9 +110,38 @@ class ClinicalEnglish(English):
     Defaults = ClinicalDefaults
 
 
+def run_cuts(text: str) -> list[int]:
+    """Where runs without a blank that are too long for the affix rules are cut; [] as a rule."""
+    cuts: list[int] = []
+    for run in _LONG_RUN.finditer(text):
+        cuts += [piece.end() for piece in _RUN_PIECE.finditer(text, *run.span())]
+        if cuts and cuts[-1] == run.end():
+            cuts.pop()
+    return cuts
+
+
+class ClinicalTokenizer(Tokenizer):  # type: ignore[misc]
+    """spaCy's tokenizer in linear time for any text."""
+
+    def __call__(self, string: str) -> Doc:
+        """Tokenize; the text of the doc is `string`, whatever it is."""
+        cuts = run_cuts(string)
+        if not cuts:
+            return super().__call__(string)
+        # Blanks in the cuts keep the pieces apart; the doc is then written without them.
+        edges = [0, *cuts, len(string)]
+        apart = super().__call__(" ".join(string[b:e] for b, e in pairwise(edges)))
+        inserted = {cut + number for number, cut in enumerate(cuts)}
+        words = [token.text for token in apart]
+        spaces = [
+            bool(token.whitespace_) and token.idx + len(token) not in inserted for token in apart
+        ]
+        return Doc(self.vocab, words=words, spaces=spaces)
+
+
 def clinical_tokenizer(nlp: Language) -> Tokenizer:
     """A tokenizer that cuts at slashes, hyphens and between a number and its unit."""
-    return Tokenizer(
+    return ClinicalTokenizer(
         nlp.vocab,
         rules={},
         prefix_search=_PREFIX.search,

@@ -29,7 +29,9 @@ _DRUG_LINE = re.compile(
     r"(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b",
     re.IGNORECASE,
 )
-_DOSE_IN_LINE = re.compile(r"\d ?(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b", re.IGNORECASE)
+_DOSE_IN_LINE = re.compile(
+    r"\d ?(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b", re.IGNORECASE
+)
 _LINE_END = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
 _BLANKS = re.compile(
     r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}"
@@ -37,7 +39,7 @@ _BLANKS = re.compile(
 )
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad\x00]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_WRAP = re.compile(r"[ \t]*(?:\r\n|[\r\n\x0b\x0c\x85\u2028\u2029])[ \t\xa0]*")
+_INDENT = re.compile(r"[ \t\xa0]*+")
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -82,7 +84,7 @@ def wrapped_line_starts(text: str) -> set[int]:
     for block in _paragraphs(lines):
         width = max(len(lines[number][1].rstrip()) for number in block)
         breaks = [n for n in block[1:] if not _BULLET.match(lines[n][1])]
-        full = [n for n in breaks if _full(lines[n - 1][1].rstrip(), lines[n][1], width)]
+        full = {n for n in breaks if _full(lines[n - 1][1].rstrip(), lines[n][1], width)}
         prose = (
             _WRAP_MIN <= width <= _WRAP_MAX
             and len(breaks) >= _MIN_BREAKS
@@ -118,13 +120,17 @@ class Layout:
         wraps = wrapped_line_starts(original)
         edits: list[tuple[int, int, str]] = []
         covered = 0
-        for match in _WRAP.finditer(original):
-            newline = _LINE_END.search(original, match.start())
-            if newline is not None and newline.end() in wraps:
-                edits.append((match.start(), match.end(), " "))
-        edits.extend(
-            (m.start(), m.end(), "\n") for m in _LINE_END.finditer(original) if m.group() != "\n"
-        )
+        read = 0
+        for match in _LINE_END.finditer(original):
+            begin, end = match.span()
+            if end in wraps:
+                while begin > read and original[begin - 1] in " \t":
+                    begin -= 1
+                end = _INDENT.match(original, end).end()  # type: ignore[union-attr]
+                edits.append((begin, end, " "))
+            elif match.group() != "\n":
+                edits.append((begin, end, "\n"))
+            read = match.end()
         edits.extend((m.start(), m.end(), " ") for m in _BLANKS.finditer(original))
         edits.extend((m.start(), m.end(), "") for m in _INVISIBLE.finditer(original))
         # Longest first where two begin together: a wrap swallows its line end and its blanks.

@@ -29,7 +29,8 @@ _HEADERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             UNCERTAIN,
         ),
         (
-            r"(?:return|call|seek|come back|go to|notify|contact)\b[^.\n]{0,80}?\b(?:if|for|with|any)"
+            r"(?:return|call|seek|come back|go to|notify|contact)\b[^.\n]{0,80}?"
+            r"\b(?:if|for|with|any)"
             r"|(?:watch|monitor|screen(?:ing)?|educat\w+|counsel\w*) (?:for|on|about)"
             r"|(?:at )?risks?(?: of| for| include\w*)|side effects(?: of| include\w*)?"
             r"|(?:possible )?complications include|return precautions",
@@ -41,10 +42,15 @@ _HEADERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _BULLET = re.compile(r"[ ]*(?:[-–—*•·o▪●>+]+[ ]*|\(?\d{1,2}[.)][ ]*)(?=[^\s\d])")
 _MAX_PLAIN_ITEM = 45
 _HEADER_LIKE = re.compile(r"[ ]*[^:\n]{1,60}:(?:[ ]|$)")
-_SENTENCE = re.compile(r"[.!?;][ ]+[A-Z]|\b(?:is|was|has|had|reports|endorses|presents)\b")
+_SENTENCE = re.compile(
+    r"[.!?;][ ]+[A-Z]|\b(?i:is|was|has|had|reports|endorses|presents)\b|(?:\w+[ ]){3,}\w+\.$"
+)
 _EMPTY = r"\[[ _]?\]|\([ _]?\)(?=[ ]?[A-Za-z])|[☐□❏❑◻]|\b_{2,3}(?= [A-Za-z])"
 _TICKED = r"\[[ ]?[xX✓✔*][ ]?\]|\([xX✓✔]\)|[☑☒✓✔■]"
 _BOX = re.compile(rf"(?P<empty>{_EMPTY})|(?P<ticked>{_TICKED})")
+_SIGN = re.compile(r"(?:^|(?<=[,;:(\s]))(?P<sign>[+\-–−])(?P<blank>[ ]?)(?=[A-Za-z])")
+_ITEM_END = re.compile(r"[,;.]|\bbut\b")
+_MIN_SIGNS = 2
 _YES_NO = re.compile(r"[ ]*(?P<answer>yes|no|y|n|negative|positive|none)\b", re.IGNORECASE)
 _NO = frozenset(("no", "n", "negative", "none"))
 
@@ -115,9 +121,7 @@ def _box_scopes(begin: int, line: str) -> list[Scope]:
     return scopes
 
 
-def _answered(
-    begin: int, line: str, boxes: list[re.Match[str]], answers: list[str]
-) -> list[Scope]:
+def _answered(begin: int, line: str, boxes: list[re.Match[str]], answers: list[str]) -> list[Scope]:
     """`Chest pain: [ ] yes [x] no`: what the ticked answer says of the words before its boxes."""
     scopes: list[Scope] = []
     start = 0
@@ -139,6 +143,34 @@ def _answered(
     return scopes
 
 
+def _sign_scopes(begin: int, line: str) -> list[Scope]:
+    """`+cough, -fever, - chills`: signs before findings, where the line has more than one.
+
+    A dash with a blank behind it is a sign only beside a plus: else it is a bullet or punctuation.
+    """
+    found = list(_SIGN.finditer(line))
+    plus = any(sign["sign"] == "+" for sign in found)
+    signs = [
+        sign
+        for sign in found
+        if not sign["blank"]
+        or sign["sign"] == "+"
+        or (plus and line[: sign.start()].rstrip()[-1:] in ("", ",", ";", ":", "("))
+    ]
+    if len(signs) < _MIN_SIGNS:
+        return []
+    scopes: list[Scope] = []
+    for slot, sign in enumerate(signs):
+        if sign["sign"] == "+":
+            continue
+        after = sign.end()
+        end = signs[slot + 1].start() if slot + 1 < len(signs) else len(line)
+        end = min(end, after + _MAX_PLAIN_ITEM)
+        stop = _ITEM_END.search(line, after, end)
+        scopes.append((begin + after, begin + (stop.start() if stop else end), NEGATED))
+    return scopes
+
+
 class ListScopes:
     """The scopes of one text, for look-up by offset."""
 
@@ -147,9 +179,12 @@ class ListScopes:
     def __init__(self, text: str) -> None:
         lines = _lines(text)
         found = _list_scopes(lines)
-        if _BOX.search(text):
-            for begin, line in lines:
+        has_boxes = _BOX.search(text) is not None
+        for begin, line in lines:
+            if has_boxes:
                 found.extend(_box_scopes(begin, line))
+            if _SIGN.search(line):
+                found.extend(_sign_scopes(begin, line))
         self._scopes = sorted(found)
         self._begins = [scope[0] for scope in self._scopes]
 

@@ -64,7 +64,7 @@ _UNIT = (
     rf"|mm\s+of\s+hg|mm\s*hg|ml\s*/\s*min\s*/\s*1\.73\s*m(?:2|\^2|²)?|{_UNIT}"
 )
 _LINK = (
-    r"(?:\s*(?:\([A-Za-z ,/0-9.%\-]{0,24}\)|:|=|~|\||,?\s*(?:which|that)\b|\b(?:level|levels|count|value|result|reading|rate|score|range|today|yesterday"
+    r"(?:\s*(?:\(!\)|\([A-Za-z ,/0-9.%\-]{0,24}\)|:|=|~|\||,?\s*(?:which|that)\b|\b(?:level|levels|count|value|result|reading|rate|score|range|today|yesterday"
     r"|currently|now|repeat|last|most recent|on admission|on arrival|at discharge|on room air|this morning|is|was|were|of|at|has been|had been|remains|remained|improved|increased"
     r"|decreased|rose|fell|dropped|elevated|low|high|stable|normal|measured|found|noted|to be|came back|returned|"
     r"around|about|approximately|approx|down|up|to|estimated|peaked|check(?:ed)?|in the clinic|here|a bit|slightly|mildly|still|well controlled|"
@@ -82,6 +82,27 @@ _BLOOD_PRESSURE = re.compile(
     r"(?:\s*(?P<unit>mm\s*hg|mm\s+of\s+hg))?",
     re.IGNORECASE,
 )
+_RANGE = re.compile(
+    rf"{_LINK}(?:(?:in\s+(?:the\s+)?)?(?P<low>{_NUMBER})\s*%?\s*(?:-|–|to)\s*(?P<high>{_NUMBER}))(?![\d/:.]|s\b|\s*[-–/]\s*\d)"
+    rf"(?:\s*(?P<unit>(?:{_UNIT})(?![A-Za-z])))?",
+    re.IGNORECASE,
+)
+_FEET = re.compile(
+    rf"{_LINK}(?P<feet>[1-7])\s*(?:['′’]|ft\.?|feet|foot)[\s,-]*(?:(?P<inches>\d{{1,2}}(?:\.\d+)?|\d+\s*1/2)\s*(?:[\"″”]|''|in\b\.?|inch(?:es)?)?)?(?!\d)",
+    re.IGNORECASE,
+)
+_METRES = re.compile(rf"{_LINK}(?P<metres>[0-2]\.\d{{1,2}})\s*m(?:et(?:er|re)s?)?\b", re.IGNORECASE)
+_GOAL = re.compile(r"\b(?:goal|target)s?\s*(?:for|of|is|:)?\s*$", re.IGNORECASE)
+_GOAL_REACH = 20
+# What joins two tests whose values are written as a pair: `Hgb/Hct 10.2/31`.
+_PAIR_JOINT = re.compile(r"\s*[/&]\s*|\s+and\s+")
+_PAIR = re.compile(
+    rf"{_LINK}(?P<first>{_NUMBER})\s*%?\s*/\s*(?P<second>{_NUMBER})(?!\s*/|\d)", re.IGNORECASE
+)
+_OUT_OF = re.compile(r"\s*(?:/|out of|of)\s*(?P<most>\d+)(?![\d/]|\.\d)")
+_INCHES_PER_FOOT = 12
+_HEIGHT_LOINC, _SCORE, _INCH = "8302-2", "{score}", "[in_i]"
+_RANGED_NAMES = ("glucose", "fasting glucose", "fingerstick glucose")
 _AFTER_REFUSED = re.compile(
     r"\s*(?:(?:years?|yrs?|y/?o|days?|weeks?|months?|hours?|minutes?|times|pm|am|mg|mcg|milligrams?|units?|tabs?|th\b|st\b|nd\b|rd\b)\b|[/\-]\s*\d{1,2}\s*/)",
     re.IGNORECASE,
@@ -127,7 +148,7 @@ def fitting_unit(term: Term | None, value: Decimal, written: str | None) -> tupl
 def read_value(text: str, begin: int, end: int, term: Term | None) -> list[Attribute]:
     """The TEST_VALUE (and TEST_UNIT, where written) that follows a test's name, or nothing."""
     match = _VALUE.match(text, begin, end)
-    if match is None or match["rest"]:
+    if match is None or (match["rest"] and not _is_score(text, match, term)):
         return []
     if not match["unit"] and _AFTER_REFUSED.match(text, match.end("value"), end):
         return []
@@ -148,6 +169,76 @@ def read_value(text: str, begin: int, end: int, term: Term | None) -> list[Attri
             Attribute("TEST_UNIT", match["unit"], *match.span("unit"), 1.0, {"code": code})
         )
     return found
+
+
+def _is_score(text: str, match: re.Match[str], term: Term | None) -> bool:
+    """Whether what follows the value is what it is out of: `8/10`, `24 out of 30`."""
+    if term is None or not any(unit.ucum == _SCORE for unit in term.units):
+        return False
+    out_of = _OUT_OF.match(text, match.end("value"))
+    return out_of is not None and any(unit.high == int(out_of["most"]) for unit in term.units)
+
+
+def read_range(text: str, begin: int, end: int, term: Term) -> list[Attribute]:
+    """The range that follows a test's name (`EF 35-40%`), or nothing.
+
+    Only for what is measured at the bedside or estimated: in a laboratory report `12-16` behind a
+    name is the reference range, not a result.
+    """
+    if term.type not in ("VITAL", "FUNCTION") and term.name not in _RANGED_NAMES:
+        return []
+    match = _RANGE.match(text, begin, end)
+    if match is None or _AFTER_REFUSED.match(text, match.end()):
+        return []
+    low, high = (Decimal(match[name].replace(",", "")) for name in ("low", "high"))
+    fits_low, code = fitting_unit(term, low, match["unit"])
+    fits_high, same = fitting_unit(term, high, match["unit"])
+    if not (fits_low and fits_high and low < high and code == same):
+        return []
+    content: dict[str, Any] = {"value": low, "high": high}
+    if code is not None:
+        content |= {"code": code, "unit": match["unit"] or code}
+    begin, end = match.start("low"), match.end("unit" if match["unit"] else "high")
+    return [Attribute("TEST_VALUE", text[begin:end], begin, end, 1.0, content)]
+
+
+def read_height(text: str, begin: int, end: int) -> list[Attribute]:
+    """A height in metres, or in feet and inches as inches; nothing when it is not written so."""
+    metres = _METRES.match(text, begin, end)
+    if metres is not None:
+        value = {"value": Decimal(metres["metres"]), "code": "m", "unit": "m"}
+        return [Attribute("TEST_VALUE", metres["metres"], *metres.span("metres"), 1.0, value)]
+    match = _FEET.match(text, begin, end)
+    if match is None:
+        return []
+    written = match["inches"] or "0"
+    half = Decimal("0.5") if written.endswith("1/2") else Decimal(0)
+    inches = Decimal(written.removesuffix("1/2").strip() or "0") + half
+    if inches >= _INCHES_PER_FOOT:
+        return []
+    value = {"value": int(match["feet"]) * _INCHES_PER_FOOT + inches, "code": _INCH, "unit": "in"}
+    begin, end = match.start("feet"), match.end()
+    return [Attribute("TEST_VALUE", text[begin:end], begin, end, 1.0, value)]
+
+
+def read_pair(
+    text: str, begin: int, end: int, terms: tuple[Term | None, Term | None]
+) -> tuple[list[Attribute], list[Attribute]]:
+    """The values of two tests that are written as a pair: `Hgb/Hct 10.2/31`, or nothing."""
+    match = _PAIR.match(text, begin, end)
+    if match is None or _AFTER_REFUSED.match(text, match.end()):
+        return [], []
+    found: list[list[Attribute]] = []
+    for name, term in zip(("first", "second"), terms, strict=True):
+        value = Decimal(match[name].replace(",", ""))
+        fits, code = fitting_unit(term, value, None)
+        if term is None or term.type != "LAB" or not fits:
+            return [], []
+        content: dict[str, Any] = {"value": value}
+        if code is not None:
+            content |= {"code": code, "unit": code, "unitWritten": False}
+        found.append([Attribute("TEST_VALUE", match[name], *match.span(name), 1.0, content)])
+    return found[0], found[1]
 
 
 def read_blood_pressure(text: str, begin: int, end: int) -> list[Attribute]:
@@ -178,17 +269,33 @@ class Measurements:
         text = doc.text
         ents = doc.ents
         for position, ent in enumerate(ents):
-            if ent.label_ != TEST:
+            if ent.label_ != TEST or any(a.type == "TEST_VALUE" for a in ent._.attributes):
                 continue
+            if _GOAL.search(text, max(0, ent.start_char - _GOAL_REACH), ent.start_char):
+                continue  # `Goal LDL < 70` is not a result.
             end = min(len(text), ent.end_char + _REACH)
             line_end = text.find("\n", ent.end_char, end)
             end = line_end if line_end >= 0 else end
             if position + 1 < len(ents):
-                end = min(end, ents[position + 1].start_char)
+                following = ents[position + 1]
+                if self._read_pair(text, ent, following, end):
+                    continue
+                end = min(end, following.start_char)
             found = self._read(text, ent, end)
             if found:
                 ent._.attributes = [*ent._.attributes, *found]
         return doc
+
+    def _read_pair(self, text: str, first: Span, second: Span, end: int) -> bool:
+        if second.label_ != TEST or not _PAIR_JOINT.fullmatch(
+            text, first.end_char, second.start_char
+        ):
+            return False
+        terms = (self._kb.term(first.kb_id_), self._kb.term(second.kb_id_))
+        values = read_pair(text, second.end_char, end, terms)
+        for ent, found in zip((first, second), values, strict=True):
+            ent._.attributes = [*ent._.attributes, *found]
+        return bool(values[0])
 
     def _read(self, text: str, ent: Span, end: int) -> list[Attribute]:
         term = self._kb.term(ent.kb_id_)
@@ -196,6 +303,14 @@ class Measurements:
             return []
         if term is not None and any(code.code == _BP_LOINC for code in term.codes):
             return read_blood_pressure(text, ent.end_char, end)
+        if term is not None and any(code.code == _HEIGHT_LOINC for code in term.codes):
+            height = read_height(text, ent.end_char, end)
+            if height:
+                return height
+        if term is not None:
+            ranged = read_range(text, ent.end_char, end, term)
+            if ranged:
+                return ranged
         return read_value(text, ent.end_char, end, term)
 
 

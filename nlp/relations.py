@@ -25,7 +25,11 @@ _PLAIN = {
     "cousin": ("COUSN", "cousin"), "mgm": ("MGRMTH", "maternal grandmother"),
     "mgf": ("MGRFTH", "maternal grandfather"), "pgm": ("PGRMTH", "paternal grandmother"),
     "pgf": ("PGRFTH", "paternal grandfather"), "half-brother": ("HBRO", "half-brother"),
-    "half-sister": ("HSIS", "half-sister"),
+    "half-sister": ("HSIS", "half-sister"), "husband": ("HUSB", "husband"),
+    "wife": ("WIFE", "wife"), "spouse": ("SPS", "spouse"), "roommate": ("ROOM", "roommate"),
+    "partner": ("DOMPART", "domestic partner"), "boyfriend": ("SIGOTHR", "significant other"),
+    "girlfriend": ("SIGOTHR", "significant other"), "friend": ("FRND", "unrelated friend"),
+    "neighbor": ("NBOR", "neighbor"),
 }  # fmt: skip
 _RELATIVE = re.compile(
     r"\b(?:(?P<side>maternal|paternal)\s+)?(?P<who>" + "|".join(_PLAIN) + r")s?\b", re.IGNORECASE

@@ -23,7 +23,7 @@ _LIST = _OR | {"and", ",", "&", "(", ")", "as", "well"}
 _OR_GAP, _LIST_GAP = 2, 3
 # Words of a dosage do not interrupt a list: `given aspirin 325 mg PO and heparin`.
 _DOSING = re.compile(
-    r"mg|mcg|g|ml|meq|units?|tab(?:let)?s?|cap(?:sule)?s?|puffs?|p\.?o|i[vm]|s[lcq]|[btq]id|q(?:hs|d)?"
+    r"q\d+(?:-\d+)?h?(?:rs)?|hrs?|h|x|mg|mcg|g|ml|meq|units?|tab(?:let)?s?|cap(?:sule)?s?|puffs?|p\.?o|i[vm]|s[lcq]|[btq]id|q(?:hs|d)?"
     r"|prn|daily|nightly|weekly|once|twice|three|times|a|day|every|each|at|in|the|morning|evening"
     r"|bedtime|night|hours|by|mouth|orally"
 )

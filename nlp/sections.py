@@ -77,9 +77,7 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
             if not (match["colon"] and shouted):
                 continue
             category = OTHER
-        elif match["eol"] is not None and not (title[0].isupper() and len(title) > 2):
-            continue
-        elif title.lower() == _SHOUTED_ONLY and not (title.isupper() and match["colon"]):
+        elif not _may_head(title, match):
             continue
         headers[match.start("title")] = (match.end(), category, title)
     for match in _INLINE_HEADER.finditer(text):
@@ -107,6 +105,13 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
             category = "family_history"
         sections.append(Section(category, title, begin, min(body, end), end))
     return sections
+
+
+def _may_head(title: str, match: re.Match[str]) -> bool:
+    """Whether a known title is written as one: a word alone on its line needs its capital."""
+    if title.lower() == _SHOUTED_ONLY:
+        return title.isupper() and match["colon"] is not None
+    return match["eol"] is None or (title[0].isupper() and len(title) > 2)
 
 
 def _close_short_sections(text: str, headers: dict[int, tuple[int, str | None, str]]) -> None:

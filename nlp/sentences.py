@@ -18,9 +18,15 @@ _ABBREVIATIONS = re.compile(
     r"dr|mr|mrs|ms|prof|st|vs|eg|ie|etc|approx|no|pt|pts|fig|al|dept|ext|hosp|inc|jr|sr"
     r"|e\.g|i\.e"
 )
-_TERMINATOR = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|[.!?](?=[A-Z][a-z])|;(?=\s)")
+# A row of marks is read from its first one only, or `!!!!…` would take the square of its length.
+_TERMINATOR = re.compile(
+    r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s)|(?<=\w)[.!?](?=[A-Z][a-z])|;(?=\s)"
+)
 _BEFORE = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _AFTER = re.compile(r"\s*[\"'“‘(\[]?([A-Za-z0-9#+\-•*<>?])")
+_SMALL_START = re.compile(r"[a-z0-9]{3}[.!?]\s+[a-z]")
+_CAPITAL_START = re.compile(r"[.!?\n]\s?[A-Z][a-z]")
+_MIN_SMALL_STARTS = 3
 _LINE_START = re.compile(r"\n[ ]?")
 _LIST_NUMBER = re.compile(r"(?:^|[\n,;:]|\s{2})[ ]?\d{1,2}$")
 
@@ -36,10 +42,17 @@ def _is_abbreviation(text: str, dot: int, after: str) -> bool:
     return _ABBREVIATIONS.fullmatch(word) is not None or (len(word) == 1 and word not in "io")
 
 
+def _without_capitals(text: str) -> bool:
+    """Whether the writer begins sentences in lower case."""
+    small = len(_SMALL_START.findall(text))
+    return small >= _MIN_SMALL_STARTS and small > 2 * len(_CAPITAL_START.findall(text))
+
+
 def sentence_starts(text: str, sections: list[Section]) -> list[int]:
     """Code points at which sentences start, ascending, beginning with 0."""
     starts = {0}
     starts.update(match.end() for match in _LINE_START.finditer(text))
+    lower = _without_capitals(text)
     for match in _TERMINATOR.finditer(text):
         after = _AFTER.match(text, match.end())
         if after is None:
@@ -47,7 +60,7 @@ def sentence_starts(text: str, sections: list[Section]) -> list[int]:
         if match.group() == ";":
             starts.add(after.start(1))
             continue
-        if after.group(1).islower():
+        if after.group(1).islower() and not lower:
             continue
         if text[match.start()] == ".":
             if _is_abbreviation(text, match.start(), after.group(1)):

@@ -33,6 +33,7 @@ from nlp.medication_status import ALLERGY
 from nlp.mention import (
     CONDITION,
     FAMILY,
+    HISTORICAL,
     HYPOTHETICAL,
     MEDICATION,
     NEGATED,

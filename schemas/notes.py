@@ -125,6 +125,19 @@ def _read(index: int, declared: str, body: bytes, element: str, place: str) -> N
     return Note(index, text, kind)
 
 
+def plain_text(body: bytes, content_type: str, place: str) -> str:
+    """The characters of a `text/plain` body in the charset that `content_type` declares.
+
+    `place` (`DocumentReference.content[0].attachment`) names the element in the issues. Raises
+    FhirError `value`: empty, not text in that charset, an unknown charset.
+    """
+    element = f"{place}.data"
+    text = _text(body, _charset(content_type, place), element)
+    if not text.strip():
+        raise error("value", f"{element} holds nothing but white space.", element)
+    return text
+
+
 def _decoded(data: Any, element: str) -> bytes:
     try:
         return base64.b64decode(_WHITE.sub("", data), validate=True)

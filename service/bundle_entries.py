@@ -10,10 +10,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from schemas.ids import format_instant, is_id
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, Issue, error, operation_outcome
+from schemas.parse import parse_json
 from schemas.structure import RESOURCE_TYPES
+from service.errors import status_of
 from service.ingest import parse_if_match
 from service.responses import etag
+from service.searchset import searchset
+from service.whole_number import whole_number
 from storage.lake import Lake, Version
 
 Resource = dict[str, Any]
@@ -55,14 +59,17 @@ def read_entry(index: int, entry: Resource) -> Entry:
     """Check one Bundle entry's request and take it apart. Raises `FhirError` naming its place."""
     place = f"Bundle.entry[{index}]"
     asked = entry.get("request")
-    if asked is None:
-        raise error("required", "Every entry of a transaction has a request.", f"{place}.request")
+    if not isinstance(asked, dict):
+        raise error("required", "Every entry has a request.", f"{place}.request")
     method, url = asked.get("method"), asked.get("url", "")
     if method not in METHODS:
         raise error(
             "not-supported", f"{method} is not possible inside a Bundle.", f"{place}.request.method"
         )
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise error("value", "This is not a url.", f"{place}.request.url") from None
     segments = parts.path.strip("/").split("/")
     resource_type, id = segments[0], "/".join(segments[1:])
     if resource_type not in RESOURCE_TYPES or parts.scheme:
@@ -78,7 +85,7 @@ def read_entry(index: int, entry: Resource) -> Entry:
         )
     resource = entry.get("resource")
     if method in ("POST", "PUT"):
-        if resource is None:
+        if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
             raise error("required", f"{method} needs a resource.", f"{place}.resource")
         if resource["resourceType"] != resource_type:
             raise error(
@@ -100,30 +107,52 @@ def read_entry(index: int, entry: Resource) -> Entry:
         parts.query,
         resource,
         entry.get("fullUrl"),
-        parse_if_match(asked.get("ifMatch")),
+        parse_if_match(asked.get("ifMatch"), f"{place}.request.ifMatch"),
         asked.get("ifNoneExist", ""),
     )
 
 
-def answer_get(entry: Entry, lake: Lake) -> Outcome:
-    """A GET inside a Bundle: read, vread, or a search answered with a searchset Bundle."""
+def answer_get(entry: Entry, lake: Lake, base: str) -> Outcome:
+    """A GET inside a Bundle: read, vread, or a search answered with a searchset Bundle.
+
+    `base`: the FHIR base URL for links. Raises FhirError naming the entry.
+    """
+    place = f"{entry.place}.request.url"
+    try:
+        return _answer_get(entry, lake, base, place)
+    except FhirError as failure:
+        raise located(failure, place) from None
+
+
+def _answer_get(entry: Entry, lake: Lake, base: str, place: str) -> Outcome:
     segments = entry.id.split("/") if entry.id else []
     if len(segments) == 1:
         version = lake.read(entry.resource_type, segments[0])
         return Outcome(version, "200 OK", version.resource())
-    if len(segments) == 3 and segments[1] == "_history" and segments[2].isdigit():
-        version = lake.vread(entry.resource_type, segments[0], int(segments[2]))
-        return Outcome(version, "200 OK", version.resource())
+    if len(segments) == 3 and segments[1] == "_history":
+        number = whole_number(segments[2])
+        if number is not None:
+            version = lake.vread(entry.resource_type, segments[0], number)
+            if version.deleted:
+                raise error("deleted", "This version is a deletion.", place)
+            return Outcome(version, "200 OK", version.resource())
     if segments:
-        raise error(
-            "not-supported", "GET inside a Bundle reads or searches.", f"{entry.place}.request.url"
-        )
-    page = lake.search(entry.resource_type, parse_qsl(entry.query, keep_blank_values=True))
-    matches = [{"resource": v.resource(), "search": {"mode": "match"}} for v in page.versions]
-    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": page.total}
-    if matches:
-        bundle["entry"] = matches
-    return Outcome(None, "200 OK", bundle)
+        raise error("not-supported", "GET inside a Bundle reads or searches.", place)
+    params = parse_qsl(entry.query, keep_blank_values=True)
+    found: Resource = parse_json(searchset(lake, entry.resource_type, params, base))
+    return Outcome(None, "200 OK", found)
+
+
+def located(failure: FhirError, place: str) -> FhirError:
+    """The failure, its issues placed at an entry of the Bundle."""
+    issues = [Issue(i.severity, i.code, i.diagnostics, (place,)) for i in failure.issues]
+    return FhirError(failure.category, issues)
+
+
+def failed_entry(failure: FhirError) -> dict[str, Any]:
+    """The response entry of a request that failed on its own."""
+    outcome = operation_outcome(failure.issues)
+    return {"response": {"status": str(status_of(failure)), "outcome": outcome}}
 
 
 def response_entry(outcome: Outcome, representation: bool) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from urllib.parse import parse_qsl
 
 from schemas.ids import iter_references, parse_reference
 from schemas.outcomes import FhirError, Issue, error
+from service.bundle_entries import located
 from storage.lake import Lake
 
 Resource = dict[str, Any]
 
 ADMINISTRATIVE = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location"})
-_URI_KEYS = frozenset(
-    {"reference", "url", "valueUri", "valueUrl", "valueUuid", "valueOid", "valueCanonical"}
-)
+# Elements that may hold the text of a fullUrl without referring to the entry: Identifier.value and
+# Coding.system among them. All others that equal a fullUrl are references, URIs or canonicals.
+_NEVER_REFERENCES = frozenset({"id", "value", "valueString", "system", "display", "text"})
 
 
 def rewrite(node: Any, targets: Mapping[str, str]) -> None:
@@ -30,18 +31,21 @@ def rewrite(node: Any, targets: Mapping[str, str]) -> None:
     """
     for key, value in node.items():
         if type(value) is str:
-            if key in _URI_KEYS:
+            if key == "div":
+                if "urn:uuid:" in value:
+                    for old, new in targets.items():
+                        value = value.replace(f'"{old}"', f'"{new}"')
+                    node[key] = value
+            elif key not in _NEVER_REFERENCES and value.startswith(("urn:", "http")):
                 node[key] = _rewrite_uri(value, targets)
-            elif key == "div" and "urn:uuid:" in value:
-                for old, new in targets.items():
-                    value = value.replace(f'"{old}"', f'"{new}"')
-                node[key] = value
         elif type(value) is dict:
             rewrite(value, targets)
         elif type(value) is list:
-            for item in value:
+            for index, item in enumerate(value):
                 if type(item) is dict:
                     rewrite(item, targets)
+                elif type(item) is str:
+                    value[index] = _rewrite_uri(item, targets)
 
 
 def _rewrite_uri(value: str, targets: Mapping[str, str]) -> str:
@@ -113,7 +117,7 @@ class ConditionalReferences:
         try:
             page = self._lake.search(resource_type, [*params, ("_count", "2")], strict=True)
         except FhirError as failure:
-            raise _at(failure, place) from None
+            raise located(failure, place) from None
         found.update(f"{version.resource_type}/{version.id}" for version in page.versions)
         if len(found) > 1:
             raise error(
@@ -151,8 +155,3 @@ class ConditionalReferences:
 def _identifiers(resource: Resource) -> list[dict[str, Any]]:
     found = resource.get("identifier", [])
     return found if isinstance(found, list) else [found]
-
-
-def _at(failure: FhirError, place: str) -> FhirError:
-    issues = [Issue(i.severity, i.code, i.diagnostics, (place,)) for i in failure.issues]
-    return FhirError(failure.category, issues)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib.metadata import version
+from typing import NoReturn
 
 from schemas.outcomes import FhirError
 from service.client import ServiceError
@@ -17,9 +18,17 @@ from service.errors import unexpected
 from service.settings import SettingError
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is, and end with exit code 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="chartlake", description="An open, self-hosted FHIR health data lake."
     )
     parser.add_argument("--version", action="version", version=version("chartlake"))
@@ -36,14 +45,14 @@ def main(argv: list[str] | None = None) -> int:
         return int(arguments.run(arguments) or 0)
     except FhirError as failure:
         message = "; ".join(_line(issue.expression, issue.diagnostics) for issue in failure.issues)
-    except (SettingError, ServiceError, FileNotFoundError, IsADirectoryError) as failure:
+    except (SettingError, ServiceError) as failure:
         message = str(failure)
-    except PermissionError as failure:
-        message = f"{failure.filename}: permission denied"
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as failure:
+        message = f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
     except Exception as failure:
         message = unexpected(failure).issues[0].diagnostics
     print(f"chartlake: {message}", file=sys.stderr)

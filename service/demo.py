@@ -71,10 +71,11 @@ def run_demo(folder: Path, patients: int, seed: int) -> int:
         + ("all there" if same else "NOT what was there before")
     )
     console.rule("go on")
+    program = _program()
     console.print(
-        f"  chartlake serve --data {folder}/lake          the FHIR API on http://127.0.0.1:8080/fhir\n"
-        f"  chartlake timeline --data {folder}/lake {diabetic}\n"
-        f'  chartlake sql --data {folder}/lake "SELECT code_display, count(*) FROM condition '
+        f"  {program} serve --data {folder}/lake          the FHIR API on http://127.0.0.1:8080/fhir\n"
+        f"  {program} timeline --data {folder}/lake {diabetic}\n"
+        f'  {program} sql --data {folder}/lake "SELECT code_display, count(*) FROM condition '
         'GROUP BY 1 ORDER BY 2 DESC LIMIT 10"\n'
         "  make help, README.md, docs/",
         highlight=False,
@@ -210,6 +211,15 @@ def _show_disk(folder: Path, console: Console) -> bool:
         "(50 41 52 45, PARE: Parquet with an encrypted footer)"
     )
     return not found
+
+
+def _program() -> str:
+    """How to call the command line from here: it may not be on the PATH."""
+    beside = Path(sys.executable).with_name("chartlake")
+    if shutil.which("chartlake") or not beside.exists():
+        return "chartlake"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
 
 
 def _examples() -> Path:

@@ -1,51 +1,66 @@
 """Notes of the commit log → NLP → derived resources → commit.
 
-A consumer of the log with a durable cursor: what it derived and the cursor move in one commit, so a
-crash repeats work but never loses or doubles it. A note that cannot be read by the pipeline leaves
-an `AuditEvent` saying so, and the queue goes on.
+A consumer of the log with a durable cursor. Notes are read side by side and stored as they are
+done, so that a long one holds up no other; the cursor moves past a commit when all of its notes,
+and of those before it, are done. A crash repeats work but never loses or doubles it. A note that
+cannot be read leaves an `AuditEvent` saying so, and the queue goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import multiprocessing
 import threading
 import time
-from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from collections import OrderedDict
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
-from schemas.codes import NLP_DERIVED_TAG
 from schemas.ids import format_instant, parse_reference
 from schemas.notes import note_text
 from schemas.outcomes import FhirError, error
-from schemas.parse import canonical_bytes
 from service import note_reader
+from service.derived_facts import (
+    derived_from,
+    failure_event,
+    failure_id,
+    replacement,
+    withdrawal,
+)
 from service.ingest import Ingest
+from service.note_pool import NotePool
 from service.settings import Settings
 from storage.lake import Delete, Lake, Put, Version
 
 log = logging.getLogger("chartlake.enrich")
 
 CURSOR = "nlp"
-DERIVED_TYPES = (
-    "AllergyIntolerance",
-    "Condition",
-    "FamilyMemberHistory",
-    "MedicationStatement",
-    "Observation",
-    "Procedure",
-    "Provenance",
-)
-_POLL_S = 0.2
+_POLL_S = 0.1
 _ATTEMPTS = 2
-_BATCH = 32
+_WINDOW = 64
+_WITHDRAWN = ("entered-in-error", "superseded")
+_REMEMBERED_NOTES = 64
+_REMEMBERED_MENTIONS = 2_000
 
 Resource = dict[str, Any]
+Key = tuple[str, int]
+
+
+@dataclass
+class Reading:
+    """A note in hand: its version, its worker's future while it runs, when that began."""
+
+    note: Version
+    attempts: int = 0
+    future: Future[Any] | None = None
+    began_s: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        """Id and version of the note."""
+        return self.note.id, self.note.version_id
 
 
 class Enricher:
@@ -58,35 +73,43 @@ class Enricher:
         self.settings = settings
         self.state = "loading" if settings.nlp else "off"
         self.pipeline = ""
-        self._pool: ProcessPoolExecutor | None = None
-        self._pool_lock = threading.Lock()
+        self._pool = NotePool(settings.nlp_workers, settings.nlp_model)
+        # Who asks for a reading waits apart from the notes that arrive.
+        self._asked = NotePool(1, settings.nlp_model)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._open: OrderedDict[Key, Reading] = OrderedDict()
+        self._fetched_t = 0
+        # Done beyond the cursor, with the commit of each.
+        self._done: dict[Key, int] = {}
+        self._mentions: OrderedDict[Key, list[Resource]] = OrderedDict()
 
     def start(self) -> None:
         """Begin to follow the log, in a thread; the pipeline loads meanwhile."""
-        if self.settings.nlp:
+        if self.settings.nlp and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="enrich", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the note in hand; what is left is read after the next start."""
+        """Stop at once; what is not read yet is read after the next start."""
         self._stop.set()
-        with self._pool_lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.kill()
+        self._asked.kill()
         if self._thread is not None:
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=30)
+
+    # What clients ask
 
     async def annotate(self, text: str) -> list[Resource]:
-        """Mentions of `text`. Raises `not-supported` where the NLP is switched off."""
+        """Mentions of `text`. Raises `not-supported` where the NLP is off, `timeout`."""
         if not self.settings.nlp:
             raise error("not-supported", "Reading notes is switched off here (setting `nlp`).")
-        future = self._submit(note_reader.mentions, text)
+        future = asyncio.wrap_future(self._asked.submit(note_reader.mentions, text))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self.settings.nlp_timeout_s)
-        except TimeoutError:
-            raise error("throttled", "Reading this text took too long; try again later.") from None
+            return await asyncio.wait_for(future, self._asked_timeout_s())
+        except (TimeoutError, BrokenProcessPool):
+            self._asked.kill()
+            raise _too_long() from None
 
     def findings(self, note: Version, *, wait_s: int = 0) -> Resource:
         """State, mentions and derived resources of a stored note, see `operations.nlp`."""
@@ -99,44 +122,118 @@ class Enricher:
             "pipeline": self.pipeline,
         }
         if state == "done":
-            mentions, _ = self._read(note)
-            found["entities"] = mentions
+            found["entities"] = self._mentions_of(note)
             found["resources"] = [
-                f"{version.resource_type}/{version.id}" for version in self._derived(note.id)
+                f"{version.resource_type}/{version.id}"
+                for version in derived_from(self.lake, note.id)
             ]
         return found
-
-    def catch_up(self, timeout_s: float = 600) -> bool:
-        """Wait until every committed note has been read; False when time ran out."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if not self.settings.nlp or not self._pending():
-                return True
-            time.sleep(0.05)
-        return False
 
     def backlog(self) -> int:
         """Versions of notes that are committed and not read yet."""
         if not self.settings.nlp:
             return 0
-        return self.lake.count_changes(self.lake.cursor(CURSOR), types=("DocumentReference",))
+        cursor = self.lake.cursor(CURSOR)
+        return self.lake.count_changes(cursor, types=("DocumentReference",)) - len(self._done)
+
+    def catch_up(self, timeout_s: float = 600) -> bool:
+        """Wait until every committed note has been read; False when time ran out."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.backlog() <= 0:
+                return True
+            time.sleep(0.05)
+        return False
 
     def _state_of(self, note: Version) -> str:
         if not self.settings.nlp:
             return "off"
-        if self.lake.cursor(CURSOR) < note.t:
+        if self.lake.cursor(CURSOR) < note.t and (note.id, note.version_id) not in self._done:
             return "pending"
-        if not self._texts(note.resource()) or _patient_of(note.resource()) is None:
+        if self._call(note) is None:
             return "unread"
-        return "failed" if self._has_failed(note) else "done"
+        try:
+            self.lake.read("AuditEvent", failure_id(note))
+        except FhirError:
+            return "done"
+        return "failed"
 
-    def _pending(self) -> list[Version]:
-        """The next unread notes, whole commits only: the cursor counts commits, not notes."""
-        limit = _BATCH
+    def _mentions_of(self, note: Version) -> list[Resource]:
+        """The mentions as the reading found them, read again where they are not remembered."""
+        key = (note.id, note.version_id)
+        call = self._call(note)
+        if key in self._mentions or call is None:
+            return self._mentions.get(key, [])
+        try:
+            future = self._asked.submit(note_reader.read, *call)
+            mentions, _ = future.result(timeout=self._asked_timeout_s())
+        except (TimeoutError, BrokenProcessPool, CancelledError):
+            self._asked.kill()
+            raise _too_long() from None
+        self._remember(key, mentions)
+        return list(mentions)
+
+    def _remember(self, key: Key, mentions: list[Resource]) -> None:
+        if len(mentions) <= _REMEMBERED_MENTIONS:
+            self._mentions[key] = mentions
+            while len(self._mentions) > _REMEMBERED_NOTES:
+                self._mentions.popitem(last=False)
+
+    def _asked_timeout_s(self) -> float:
+        # The first question also waits for the pipeline to load.
+        return self.settings.nlp_timeout_s + (0 if self._asked.is_started else 30)
+
+    # The queue
+
+    def _run(self) -> None:
+        self._load()
+        self._fetched_t = self.lake.cursor(CURSOR)
+        while not self._stop.is_set():
+            try:
+                if not self._step():
+                    self._stop.wait(_POLL_S)
+            except Exception as failure:
+                if not self._stop.is_set():
+                    log.error("reading notes failed (%s), trying again", type(failure).__name__)
+                    self._stop.wait(1)
+
+    def _load(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.pipeline = self._pool.load()
+                self.state = "ready"
+                return
+            except Exception as failure:
+                self._pool.kill()
+                if not self._stop.is_set():
+                    self.state = "failed"
+                    log.error("the note reader does not load: %s", type(failure).__name__)
+                    self._stop.wait(5)
+
+    def _step(self) -> bool:
+        """Fetch, begin and finish what can be; False when there was nothing to do."""
+        if len(self._open) < _WINDOW:
+            for note in self._next_notes():
+                self._fetched_t = note.t
+                self._open[note.id, note.version_id] = Reading(note)
+        if not self._open:
+            return False
+        self._begin()
+        running = [reading.future for reading in self._open.values() if reading.future]
+        if running:
+            wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+        for reading in list(self._open.values()):
+            if self._stop.is_set():
+                return True
+            if reading.future is not None:
+                self._collect(reading)
+        return True
+
+    def _next_notes(self) -> list[Version]:
+        """The next notes of the log, whole commits only: the cursor counts commits, not notes."""
+        limit = _WINDOW
         while True:
-            notes = self.lake.changes(
-                self.lake.cursor(CURSOR), types=("DocumentReference",), limit=limit
-            )
+            notes = self.lake.changes(self._fetched_t, types=("DocumentReference",), limit=limit)
             if len(notes) < limit:
                 return notes
             whole = [note for note in notes if note.t != notes[-1].t]
@@ -144,88 +241,102 @@ class Enricher:
                 return whole
             limit *= 2
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.pipeline = self._submit(note_reader.ready).result()
-                self.state = "ready"
-                break
-            except Exception as failure:
-                self.state = "failed"
-                log.error("the note reader does not load: %s", type(failure).__name__)
-                self._stop.wait(5)
-        while not self._stop.is_set():
-            try:
-                notes = self._pending()
-                begun = [self._begin(note) for note in notes]
-                for index, note in enumerate(notes):
-                    if self._stop.is_set():
-                        return
-                    last_of_commit = index + 1 == len(notes) or notes[index + 1].t != note.t
-                    self._enrich(note, begun[index], advance=last_of_commit)
-                if not notes:
-                    self._stop.wait(_POLL_S)
-            except Exception as failure:
-                if not self._stop.is_set():
-                    log.error("reading notes failed (%s), trying again", type(failure).__name__)
-                    self._stop.wait(1)
+    def _begin(self) -> None:
+        """Give the workers as many notes as there are workers.
 
-    def _begin(self, note: Version) -> Future[Any] | None:
-        """Hand a note to the workers ahead of its turn; None when there is nothing to read."""
-        if note.deleted or self._superseded(note):
-            return None
-        call = self._call(note)
-        return self._submit(note_reader.read, *call) if call is not None else None
+        A note during which a worker died or hung is tried once more, alone: whichever note it was
+        that did it, the others are not to blame.
+        """
+        running = sum(1 for reading in self._open.values() if reading.future is not None)
+        for reading in list(self._open.values()):
+            if reading.future is not None:
+                continue
+            if self._is_superseded(reading.note):
+                self._finish(reading, [])  # The newer version has its turn.
+                continue
+            call = self._call(reading.note)
+            if call is None:
+                self._finish(reading, withdrawal(self.lake, reading.note.id))
+            elif running < (1 if reading.attempts else self._pool.workers):
+                reading.future = self._pool.submit(note_reader.read, *call)
+                reading.began_s = time.monotonic()
+                running = self._pool.workers if reading.attempts else running + 1
 
-    def _enrich(self, note: Version, begun: Future[Any] | None, *, advance: bool) -> None:
-        """Derive, replace and withdraw; move the cursor when the commit's last note is done."""
-        operations: list[Put | Delete]
-        if self._superseded(note):
-            operations = []
-        elif note.deleted:
-            operations = [_withdraw(version) for version in self._derived(note.id)]
+    def _collect(self, reading: Reading) -> None:
+        """Store what a finished reading found; give up one that takes too long."""
+        future = reading.future
+        if future is None:
+            return
+        if not future.done():
+            if time.monotonic() - reading.began_s > self.settings.nlp_timeout_s:
+                self._break(reading, "TimeoutError")
+            return
+        try:
+            mentions, resources = future.result()
+        except (BrokenProcessPool, CancelledError) as failure:
+            self._break(reading, type(failure).__name__)
+            return
+        except Exception as failure:
+            self._fail(reading, type(failure).__name__)
+            return
+        self._remember(reading.key, mentions)
+        if self._is_superseded(reading.note):
+            self._finish(reading, [])
         else:
-            try:
-                _, resources = self._read(note, begun)
-                operations = self._replacement(note.id, resources)
-            except Exception as failure:
-                if self._stop.is_set():
-                    return
-                log.error("a note could not be read: %s", type(failure).__name__)
-                # What an earlier version of the note said is no longer vouched for either.
-                operations = [_withdraw(version) for version in self._derived(note.id)]
-                operations.append(Put(_failure_event(note, type(failure).__name__), method="POST"))
-        if operations or advance:
-            self.lake.transact(operations, cursor=(CURSOR, note.t) if advance else None)
+            self._finish(reading, replacement(self.lake, reading.note.id, resources))
 
-    def _superseded(self, note: Version) -> bool:
+    def _break(self, reading: Reading, reason: str) -> None:
+        """The pool is stuck or dead: start afresh, and try what was running once more."""
+        if self._stop.is_set():
+            return
+        self._pool.kill()
+        for other in self._open.values():
+            if other.future is not None:
+                other.future = None
+                other.attempts += 1
+        if reading.attempts >= _ATTEMPTS:
+            self._fail(reading, reason)
+        self._load()
+
+    def _fail(self, reading: Reading, reason: str) -> None:
+        log.error("a note could not be read: %s", reason)
+        # What an earlier version of the note said is no longer vouched for either.
+        operations = withdrawal(self.lake, reading.note.id)
+        operations.append(Put(failure_event(reading.note, reason), method="POST"))
+        self._finish(reading, operations)
+
+    def _finish(self, reading: Reading, operations: list[Put | Delete]) -> None:
+        """Commit, and move the cursor past all commits that have no open note left."""
+        before = [other.note.t for other in self._open.values() if other.key != reading.key]
+        reached = min(before) - 1 if before else self._fetched_t
+        cursor = self.lake.cursor(CURSOR)
+        moved = reached > cursor
+        if operations or moved:
+            self.lake.transact(operations, cursor=(CURSOR, reached) if moved else None)
+        del self._open[reading.key]
+        done = {**self._done, reading.key: reading.note.t}
+        self._done = {key: t for key, t in done.items() if t > max(reached, cursor)}
+
+    # Notes
+
+    def _is_superseded(self, note: Version) -> bool:
         try:
             return self.lake.read("DocumentReference", note.id).version_id != note.version_id
         except FhirError:
             return not note.deleted
 
-    def _read(
-        self, note: Version, begun: Future[Any] | None = None
-    ) -> tuple[list[Resource], list[Resource]]:
-        """Mentions and resources of a note; a worker that dies or hangs gets a second chance."""
-        call = self._call(note)
-        if call is None:
-            return [], []
-        for attempt in range(_ATTEMPTS):
-            future = begun if begun and attempt == 0 else self._submit(note_reader.read, *call)
-            try:
-                found: tuple[list[Resource], list[Resource]] = future.result(
-                    timeout=self.settings.nlp_timeout_s
-                )
-                return found
-            except (BrokenProcessPool, CancelledError, TimeoutError):
-                self._discard_pool()
-                if attempt + 1 == _ATTEMPTS or self._stop.is_set():
-                    raise
-        raise AssertionError("unreachable")
+    def _call(self, note: Version) -> tuple[list[str], Resource] | None:
+        """The arguments of `note_reader.read`; None where there is nothing to read.
 
-    def _call(self, note: Version) -> tuple[list[str], dict[str, Any]] | None:
+        That is: no readable text, no patient of this lake, a note that is withdrawn.
+        """
+        if note.deleted:
+            return None
         resource = note.resource()
+        if _WITHDRAWN.count(resource.get("status", "")) or (
+            resource.get("docStatus") == "entered-in-error"
+        ):
+            return None
         texts, patient = self._texts(resource), _patient_of(resource)
         if not texts or patient is None:
             return None
@@ -247,109 +358,24 @@ class Enricher:
             return []
         return [note.text for note in notes if note.text]
 
-    def _derived(self, note_id: str) -> Iterable[Version]:
-        for resource_type in DERIVED_TYPES:
-            params = [
-                ("_source", f"DocumentReference/{note_id}"),
-                ("_tag", f"{NLP_DERIVED_TAG['system']}|{NLP_DERIVED_TAG['code']}"),
-                ("_count", "1000"),
-            ]
-            cursor: str | None = ""
-            while cursor is not None:
-                extra = [("_cursor", cursor)] if cursor else []
-                page = self.lake.search(resource_type, [*params, *extra], strict=True)
-                yield from page.versions
-                cursor = page.next
-
-    def _has_failed(self, note: Version) -> bool:
-        try:
-            self.lake.read("AuditEvent", _failure_id(note))
-        except FhirError:
-            return False
-        return True
-
-    def _replacement(self, note_id: str, resources: list[Resource]) -> list[Put | Delete]:
-        """Writes that turn what was derived before into `resources`; nothing where equal."""
-        before = {(v.resource_type, v.id): v for v in self._derived(note_id)}
-        operations: list[Put | Delete] = []
-        for resource in resources:
-            old = before.pop((resource["resourceType"], resource["id"]), None)
-            if old is None or _content(old.resource()) != _content(resource):
-                operations.append(Put(resource))
-        operations.extend(_withdraw(version) for version in before.values())
-        return operations
-
-    def _submit(self, function: Any, *arguments: Any) -> Future[Any]:
-        with self._pool_lock:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    max_workers=max(1, self.settings.nlp_workers),
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=note_reader.load,
-                    initargs=(self.settings.nlp_model,),
-                )
-            return self._pool.submit(function, *arguments)
-
-    def _discard_pool(self) -> None:
-        """Kill a pool that is broken or stuck in a note; the next submit makes another."""
-        with self._pool_lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _withdraw(version: Version) -> Delete:
-    return Delete(version.resource_type, version.id)
-
-
-def _content(resource: Resource) -> bytes:
-    """The resource without what the lake stamps, for comparison."""
-    meta = {
-        key: value
-        for key, value in resource.get("meta", {}).items()
-        if key not in ("versionId", "lastUpdated")
-    }
-    return canonical_bytes({**resource, "meta": meta})
-
 
 def _patient_of(note: Resource) -> str | None:
+    """Id of the patient in this lake; another server's patient with that id is somebody else."""
     text = note.get("subject", {}).get("reference")
     if not isinstance(text, str):
         return None
     reference = parse_reference(text)
-    return reference.id if reference.resource_type == "Patient" else None
+    here = reference.kind == "relative" and reference.resource_type == "Patient"
+    return reference.id if here else None
 
 
 def _encounter_of(note: Resource) -> str | None:
     for encounter in note.get("context", {}).get("encounter", []):
-        if isinstance(encounter.get("reference"), str):
-            return str(encounter["reference"])
+        text = encounter.get("reference")
+        if isinstance(text, str) and parse_reference(text).kind == "relative":
+            return text
     return None
 
 
-def _failure_id(note: Version) -> str:
-    """Logical id of the failure record of one version of a note."""
-    digest = hashlib.sha256(f"{note.id}/{note.version_id}".encode()).hexdigest()
-    return f"nlp-failure-{digest[:32]}"
-
-
-def _failure_event(note: Version, reason: str) -> Resource:
-    """The durable record of a note that could not be read (R4 auditevent.html)."""
-    return {
-        "resourceType": "AuditEvent",
-        "id": _failure_id(note),
-        "type": {
-            "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
-            "code": "transform",
-            "display": "Transform/Translate Record Lifecycle Event",
-        },
-        "action": "E",
-        "recorded": format_instant(datetime.now(UTC)),
-        "outcome": "8",
-        "outcomeDesc": f"The note could not be read by the NLP: {reason}",
-        "agent": [{"who": {"display": "Chartlake NLP"}, "requestor": False}],
-        "source": {"observer": {"display": "Chartlake"}},
-        "entity": [{"what": {"reference": f"DocumentReference/{note.id}"}}],
-    }
+def _too_long() -> FhirError:
+    return error("timeout", "Reading this text took too long; send it in parts.")

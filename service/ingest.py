@@ -18,6 +18,7 @@ from schemas.notes import note_text
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import parse_resource
 from schemas.validate import check
+from service.whole_number import whole_number
 from storage.lake import Commit, Delete, Lake, Put, Version
 
 Resource = dict[str, Any]
@@ -146,20 +147,27 @@ class Ingest:
         if text is None:
             return
         reference = parse_reference(text)
+        if reference.kind == "conditional":
+            raise error(
+                "value",
+                "A conditional reference is resolved inside a transaction only; name the patient.",
+                "DocumentReference.subject",
+            )
         if reference.kind != "relative" or reference.resource_type != "Patient":
             return
         if ("Patient", reference.id) in pending:
             return
-        self.require_patient(reference.id or "", "DocumentReference.subject")
+        self.require(f"Patient/{reference.id}", "DocumentReference.subject")
 
-    def require_patient(self, id: str, expression: str) -> None:
-        """Raise `business-rule` (422) naming `expression` unless the patient is in the lake."""
+    def require(self, reference: str, expression: str) -> None:
+        """Raise `business-rule` (422) naming `expression` unless `Type/id` is in the lake."""
+        resource_type, _, id = reference.partition("/")
         try:
-            self.lake.read("Patient", id)
+            self.lake.read(resource_type, id)
         except FhirError:
             raise error(
                 "business-rule",
-                f"Patient/{id} is not in the lake: store the patient before the note.",
+                f"{reference} is not in the lake: store it before the note.",
                 expression,
             ) from None
 
@@ -183,14 +191,14 @@ def find_one(lake: Lake, resource_type: str, query: str, where: str) -> Version 
     return page.versions[0] if page.versions else None
 
 
-def parse_if_match(header: str | None) -> int | None:
+def parse_if_match(header: str | None, place: str = "If-Match") -> int | None:
     """Version number of an `If-Match: W/"3"` header. Raises `invalid` when malformed."""
     if not header:
         return None
-    text = header.strip().removeprefix("W/").strip('"')
-    if not text.isdigit():
-        raise error("invalid", 'If-Match must look like W/"3".')
-    return int(text)
+    number = whole_number(header.strip().removeprefix("W/").strip('"'))
+    if number is None:
+        raise error("invalid", 'It must look like W/"3".', place)
+    return number
 
 
 def _relocated(issue: Issue, prefix: str) -> Issue:

@@ -1,4 +1,4 @@
-"""Text of a posted note: its bytes as characters, or a refusal that says what to do."""
+"""A posted note: its bytes as characters, and the DocumentReference that holds them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.ids import format_instant
-from schemas.outcomes import error
+from schemas.notes import plain_text
 
-ATTACHMENT = "DocumentReference.content[0].attachment.data"
-_ALLOWED_CONTROLS = frozenset("\t\n\r\f\v\x85")
+ATTACHMENT = "DocumentReference.content[0].attachment"
 
 
-def plain_text(body: bytes, charset: str | None) -> str:
+def text_of(body: bytes, charset: str | None) -> str:
     """`body` decoded by its declared charset (default UTF-8).
 
     Raises `value` for an empty text, undecodable bytes, or bytes that are not text at all.
     """
-    name = charset or "utf-8"
-    if not body.strip():
-        raise error("value", "The note is empty.", ATTACHMENT)
-    try:
-        text = body.decode(name)
-    except LookupError:
-        raise error("unsupported-media", f"The charset {name[:40]!r} is not known.") from None
-    except UnicodeDecodeError as failure:
-        raise error(
-            "value",
-            f"The note is not valid {name} at byte {failure.start}; if it is in another encoding, "
-            "declare it: Content-Type: text/plain; charset=iso-8859-1.",
-            ATTACHMENT,
-        ) from None
-    if any(ord(c) < 32 and c not in _ALLOWED_CONTROLS for c in text):
-        raise error("value", "The note holds control bytes: this is not plain text.", ATTACHMENT)
-    return text
+    return plain_text(body, f'text/plain; charset="{charset or "utf-8"}"', ATTACHMENT)
 
 
 def document_reference(

@@ -39,7 +39,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_body_bytes", 134_217_728, "Largest request body, in bytes."),
     Setting("max_note_bytes", 2_097_152, "Largest text of one note, in bytes."),
     Setting("nlp", True, "Read notes as they arrive."),
-    Setting("nlp_workers", 1, "Processes that read notes."),
+    Setting("nlp_workers", 2, "Processes that read notes; with two, a long one holds up no other."),
     Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),
     Setting("nlp_timeout_s", 120, "Longest time for reading one note, in seconds."),
     Setting(
@@ -99,6 +99,8 @@ def load_settings(
             if name not in _BY_NAME:
                 raise SettingError(f"unknown setting {name!r}")
             values[name] = _convert(_BY_NAME[name], value, name)
+    if values["port"] > 65_535:
+        raise SettingError("port must be at most 65535")
     if values["administrative_references"] not in ("logical", "refuse"):
         raise SettingError("administrative_references must be `logical` or `refuse`")
     return Settings(values)

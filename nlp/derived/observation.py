@@ -75,7 +75,7 @@ def _value(mention: Mention) -> Attribute:
 
 
 def measurement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]:
-    """A test with its value, blood pressure as two components. ValueError without a value."""
+    """A test's value or range, blood pressure as two components. ValueError without a value."""
     first = mentions[0]
     content = _value(first).value
     resource = skeleton(source, "Observation", value_key(first), mentions)
@@ -92,6 +92,12 @@ def measurement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, An
             }
             for name, concept in (("systolic", _SYSTOLIC), ("diastolic", _DIASTOLIC))
         ]
+    elif "high" in content:
+        resource["valueRange"] = {
+            # A Range's ends are SimpleQuantity: no comparator.
+            "low": _quantity(content["value"], content),
+            "high": _quantity(content["high"], content),
+        }
     else:
         resource["valueQuantity"] = _quantity(content["value"], content)
     resource["derivedFrom"] = [reference(source.reference)]

@@ -24,6 +24,7 @@ def knowledge_base() -> ClinicalKnowledgeBase:
         curated.tests(),
         curated.procedures(),
         curated.anatomy(),
+        curated.no_known_allergies(),
         lexicon.diseases(titles),
         lexicon.drug_names(),
     ):

@@ -171,7 +171,8 @@ def no_known_allergies() -> Iterator[Term]:
             "|no known medication allergy|no known medicine allergies|no drug allergies"
             "|no medication allergies|no known allergies to medication|no known allergies to drugs"
             "|no allergies to medication|denies drug allergies|denies medication allergies"
-            "|denies any drug allergies|denies any medication allergies|not allergic to any medication",
+            "|denies any drug allergies|denies any medication allergies"
+            "|not allergic to any medication",
         ),
         (
             "No known allergy",

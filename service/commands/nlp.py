@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from service.note_text import plain_text
+from service.note_text import text_of
 from service.rendering import render_findings
 
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     stdin = arguments.file == "-"
     body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
-    text = plain_text(body, arguments.charset)
+    text = text_of(body, arguments.charset)
     mentions = [mention.to_dict() for mention in Annotator.load(NlpConfig()).annotate(text)]
     if arguments.json:
         answer = {"entities": mentions, "pipeline": PIPELINE_VERSION}

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from service.commands.options import add_target, open_target
-from service.note_text import plain_text
+from service.note_text import text_of
 from service.rendering import render_findings
 
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Store, wait for the reading, show it."""
     stdin = arguments.file == "-"
     body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
-    text = plain_text(body, arguments.charset)
+    text = text_of(body, arguments.charset)
     with open_target(arguments) as target:
         note = target.note(text, arguments.patient)
         findings = target.findings(note["id"], wait_s=60)

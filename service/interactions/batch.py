@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.outcomes import FhirError, Issue, operation_outcome
+from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import canonical_bytes
 from schemas.validate import check
-from service.bundle_entries import Entry, Outcome, answer_get, read_entry, response_entry
-from service.errors import status_of, unexpected
+from service.bundle_entries import (
+    Entry,
+    Outcome,
+    answer_get,
+    failed_entry,
+    read_entry,
+    response_entry,
+)
+from service.errors import unexpected
 from service.ingest import Ingest
 
 Resource = dict[str, Any]
 
 
-def run_batch(bundle: Resource, ingest: Ingest, *, representation: bool = False) -> dict[str, Any]:
+def run_batch(
+    bundle: Resource, ingest: Ingest, base: str, *, representation: bool = False
+) -> dict[str, Any]:
     """Do each entry of a batch Bundle; one that fails stops no other.
 
-    Raises `FhirError` only for the Bundle itself. Order of processing is DELETE, POST, PUT, GET.
+    `base`: the FHIR base URL for links. Raises `FhirError` only for the Bundle itself. Order of
+    processing is DELETE, POST, PUT, GET.
     """
     entries = bundle.get("entry", [])
-    envelope = [{k: v for k, v in e.items() if k != "resource"} for e in entries]
-    check({**bundle, **({"entry": envelope} if entries else {})}, "Bundle")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        check(bundle, "Bundle")
+        raise error("structure", "Bundle.entry is a list of objects.", "Bundle.entry")
+    envelope = [{key: entry[key] for key in entry if key != "resource"} for entry in entries]
+    filled = [item or {"fullUrl": "urn:none"} for item in envelope]
+    check({**bundle, **({"entry": filled} if entries else {})}, "Bundle")
     answers: list[dict[str, Any]] = [{}] * len(entries)
     order = {"DELETE": 0, "POST": 1, "PUT": 2}
     by_method = sorted(
@@ -30,21 +44,21 @@ def run_batch(bundle: Resource, ingest: Ingest, *, representation: bool = False)
     )
     for index in by_method:
         try:
-            outcome = _do(read_entry(index, entries[index]), ingest)
+            outcome = _do(read_entry(index, entries[index]), ingest, base)
             answers[index] = response_entry(outcome, representation)
         except FhirError as failure:
-            answers[index] = _failed(index, failure)
+            answers[index] = failed_entry(_relocated(index, failure))
         except Exception as failure:
-            answers[index] = _failed(index, unexpected(failure))
+            answers[index] = failed_entry(unexpected(failure))
     result: dict[str, Any] = {"resourceType": "Bundle", "type": "batch-response"}
     if answers:
         result["entry"] = answers
     return result
 
 
-def _do(entry: Entry, ingest: Ingest) -> Outcome:
+def _do(entry: Entry, ingest: Ingest, base: str) -> Outcome:
     if entry.method == "GET":
-        return answer_get(entry, ingest.lake)
+        return answer_get(entry, ingest.lake, base)
     if entry.method == "DELETE":
         version = ingest.delete(entry.resource_type, entry.id, entry.if_match)
         return Outcome(version, "204 No Content")
@@ -56,7 +70,8 @@ def _do(entry: Entry, ingest: Ingest) -> Outcome:
     return Outcome(version, "201 Created" if version.version_id == 1 else "200 OK")
 
 
-def _failed(index: int, failure: FhirError) -> dict[str, Any]:
+def _relocated(index: int, failure: FhirError) -> FhirError:
+    """The failure of one entry's resource, its places told from the Bundle."""
     prefix = f"Bundle.entry[{index}].resource."
     issues = [
         Issue(
@@ -66,8 +81,9 @@ def _failed(index: int, failure: FhirError) -> dict[str, Any]:
             tuple(
                 e if e.startswith("Bundle.") else prefix + e.partition(".")[2]
                 for e in issue.expression
-            ),
+            )
+            or (f"Bundle.entry[{index}]",),
         )
         for issue in failure.issues
     ]
-    return {"response": {"status": str(status_of(failure)), "outcome": operation_outcome(issues)}}
+    return FhirError(failure.category, issues)

@@ -29,10 +29,14 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
     if kind == "transaction":
         keep = ctx.settings.administrative_references == "logical"
         answer = transact(
-            bundle, ctx.ingest, keep_administrative=keep, representation=representation
+            bundle,
+            ctx.ingest,
+            ctx.base(request),
+            keep_administrative=keep,
+            representation=representation,
         )
     elif kind == "batch":
-        answer = run_batch(bundle, ctx.ingest, representation=representation)
+        answer = run_batch(bundle, ctx.ingest, ctx.base(request), representation=representation)
     else:
         raise error(
             "value",

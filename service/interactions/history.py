@@ -8,6 +8,7 @@ from starlette.responses import Response
 from schemas.outcomes import error
 from service.context import Ctx, ResourceType
 from service.responses import bundle_bytes, fhir_bytes, history_entry
+from service.whole_number import whole_number
 
 router = APIRouter()
 
@@ -20,11 +21,11 @@ def history(resource_type: ResourceType, id: str, ctx: Ctx, request: Request) ->
     unknown = sorted(set(request.query_params) - {"_count", "_cursor", "_format", "_pretty"})
     if unknown:
         raise error("not-supported", f"History does not support {unknown[0][:64]!r}.", unknown[0])
-    count = request.query_params.get("_count", "100")
-    if not count.isdigit() or not 1 <= int(count) <= MAX_COUNT:
+    count = whole_number(request.query_params.get("_count", "100"))
+    if count is None or not 1 <= count <= MAX_COUNT:
         raise error("value", f"_count must be a number from 1 to {MAX_COUNT}.", "_count")
     page = ctx.lake.history(
-        resource_type, id, count=int(count), cursor=request.query_params.get("_cursor")
+        resource_type, id, count=count, cursor=request.query_params.get("_cursor")
     )
     base = ctx.base(request)
     here = f"{base}/{resource_type}/{id}/_history"

@@ -1,22 +1,20 @@
 """FHIR search over one type, by GET and by POST `_search` (R4 search.html)."""
 
 from typing import Annotated
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from schemas.outcomes import Issue, error, operation_outcome
+from schemas.outcomes import error
 from service.context import Ctx, ResourceType
 from service.request_body import media_type, read_limited
-from service.responses import bundle_bytes, fhir_bytes, match_entry, outcome_entry
+from service.responses import fhir_bytes
+from service.searchset import Params, searchset
 
 router = APIRouter()
 
 MAX_FORM_BYTES = 1_048_576
-_NOT_CRITERIA = frozenset({"_format", "_pretty"})
-
-Params = list[tuple[str, str]]
 
 
 @router.get("/{resource_type}", summary="search-type")
@@ -50,39 +48,7 @@ def search_by_post(
 
 
 def answer(resource_type: str, params: Params, ctx: Ctx, request: Request) -> Response:
-    """The searchset for `params`; what was not applied is told in an outcome entry."""
-    criteria = [(name, value) for name, value in params if name not in _NOT_CRITERIA]
+    """The searchset for `params`, strict or lenient as `Prefer: handling=…` asks."""
     strict = "handling=strict" in request.headers.get("prefer", "")
-    page = ctx.lake.search(resource_type, criteria, strict=strict)
-    base = ctx.base(request)
-    applied = [(n, v) for n, v in criteria if n not in page.ignored and n != "_cursor"]
-    links = [
-        ("self", _link(base, resource_type, [p for p in criteria if p[0] not in page.ignored]))
-    ]
-    if page.next:
-        links.append(("next", _link(base, resource_type, [*applied, ("_cursor", page.next)])))
-    entries = [match_entry(version, base) for version in page.versions]
-    if page.ignored:
-        entries.append(outcome_entry(_ignored(resource_type, page.ignored)))
-    body = bundle_bytes("searchset", entries, total=page.total, links=links)
+    body = searchset(ctx.lake, resource_type, params, ctx.base(request), strict=strict)
     return fhir_bytes(body, request)
-
-
-def _link(base: str, resource_type: str, params: Params) -> str:
-    query = urlencode(params)
-    return f"{base}/{resource_type}?{query}" if query else f"{base}/{resource_type}"
-
-
-def _ignored(resource_type: str, names: list[str]) -> dict[str, object]:
-    return operation_outcome(
-        [
-            Issue(
-                "warning",
-                "not-supported",
-                f"{name[:64]!r} is not a search parameter of {resource_type} here and was not "
-                "applied: the result is wider than asked.",
-                (name[:64],),
-            )
-            for name in names
-        ]
-    )

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from schemas.outcomes import error
 from service.context import Ctx, ResourceType
 from service.responses import fhir_bytes, version_headers
+from service.whole_number import whole_number
 
 router = APIRouter()
 
@@ -17,9 +18,10 @@ def vread(
     resource_type: ResourceType, id: str, version_id: str, ctx: Ctx, request: Request
 ) -> Response:
     """One version, current or not; 410 when that version is a deletion."""
-    if not version_id.isdigit():
+    number = whole_number(version_id)
+    if number is None:
         raise error("not-found", f"{resource_type} versions are whole numbers from 1.")
-    version = ctx.lake.vread(resource_type, id, int(version_id[:18]))
+    version = ctx.lake.vread(resource_type, id, number)
     if version.deleted:
-        raise error("deleted", f"Version {version_id} of this {resource_type} is its deletion.")
+        raise error("deleted", f"Version {number} of this {resource_type} is its deletion.")
     return fhir_bytes(version.body, request, 200, **version_headers(version))

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from schemas.outcomes import error
 from service.context import Ctx
-from service.note_text import plain_text
+from service.note_text import text_of
 from service.operations.parameters import as_parameters
 from service.request_body import media_type, read_limited
 from service.responses import fhir_resource
@@ -43,5 +43,5 @@ async def annotate(request: Request, ctx: Ctx) -> dict[str, Any]:
     if kind != "text/plain":
         raise error("unsupported-media", "Send the note as text/plain.")
     body = await read_limited(request, ctx.settings.max_note_bytes)
-    text = plain_text(body, charset)
+    text = text_of(body, charset)
     return {"entities": await ctx.enricher.annotate(text), "pipeline": ctx.enricher.pipeline}

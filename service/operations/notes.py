@@ -1,6 +1,6 @@
 """`POST /notes?patient=…`: a plain text note becomes a DocumentReference."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -10,7 +10,7 @@ from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.parse import canonical_bytes
 from service.context import Context, Ctx
-from service.note_text import document_reference, plain_text
+from service.note_text import document_reference, text_of
 from service.request_body import media_type, read_limited
 from service.responses import write_response
 
@@ -35,7 +35,7 @@ async def post_note(
             f"Content-Type {kind or '(none)'} is not accepted; send text/plain.",
         )
     body = await read_limited(request, ctx.settings.max_note_bytes)
-    text = plain_text(body, charset)
+    text = text_of(body, charset)
     patient_id = patient.removeprefix("Patient/")
     if not is_id(patient_id):
         raise error("value", "patient is not a FHIR id.", "DocumentReference.subject")
@@ -54,6 +54,9 @@ async def post_note(
     return await run_in_threadpool(_store, ctx, resource, request)
 
 
-def _store(ctx: Context, resource: dict[str, object], request: Request) -> Response:
+def _store(ctx: Context, resource: dict[str, Any], request: Request) -> Response:
+    encounters = resource.get("context", {}).get("encounter", [])
+    if encounters:
+        ctx.ingest.require(encounters[0]["reference"], "DocumentReference.context.encounter[0]")
     created = ctx.ingest.create(canonical_bytes(resource), "DocumentReference")
     return write_response(created.version, request, ctx.base(request), created=True)

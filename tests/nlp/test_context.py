@@ -43,7 +43,7 @@ def traits(annotator: Annotator, text: str) -> dict[str, tuple[str, ...]]:
         ("s/p appendectomy in 2005", {"appendectomy": "HISTORICAL"}),
         ("Seizure: none. Headache: yes", {"seizure": "NEGATED", "headache": ""}),
         ("not only nausea but vomiting", {"nausea": "", "vomiting": ""}),
-        ("no family history of colon cancer", {"colon cancer": "NEGATED"}),
+        ("no family history of colon cancer", {"colon cancer": "NEGATED,FAMILY"}),
         ("Watch for fever.", {"fever": "HYPOTHETICAL"}),
         ("denies fever, has cough", {"fever": "NEGATED", "cough": ""}),
         ("No fever. Cough for 3 days.", {"fever": "NEGATED", "cough": ""}),

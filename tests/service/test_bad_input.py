@@ -164,3 +164,60 @@ def test_bad_sql_and_cohorts(service: Service) -> None:
         service.http.post("/cohorts", content="{", headers={"Content-Type": "application/json"}),
         400,
     )
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_numbers_that_are_none(service: Service) -> None:
+    for number in ("²", "9" * 5_000, "-1", "1.0"):
+        assert service.http.get(f"/fhir/Patient/x/_history/{number}").status_code == 404
+        assert_outcome(service.http.get(f"/fhir/Patient/x/_history?_count={number}"), 400, "_count")
+    for header in ('W/"9e9"', "W/x", '"' + "1" * 500 + '"'):
+        response = service.http.put(
+            "/fhir/Patient/x",
+            json={"resourceType": "Patient", "id": "x"},
+            headers={**FHIR, "If-Match": header},
+        )
+        assert_outcome(response, 400, "If-Match")
+
+
+@pytest.mark.parametrize("parts", ["x", [1], None, [{"name": "resource"}], [{"name": "other"}]])
+def test_validate_without_a_resource(service: Service, parts: Any) -> None:
+    body = {"resourceType": "Parameters", "parameter": parts}
+    response = service.http.post("/fhir/Patient/$validate", json=body, headers=FHIR)
+    outcome = assert_outcome(response, 200, "Parameters.parameter")
+    assert outcome["issue"][0]["severity"] == "error"
+
+
+def test_validate_tells_what_create_would(service: Service) -> None:
+    good = {"resourceType": "Patient", "gender": "male"}
+    for body in (
+        {**good, "gender": "x"},
+        {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "resource", "resource": {**good, "gender": "x"}}],
+        },
+    ):
+        response = service.http.post("/fhir/Patient/$validate", json=body, headers=FHIR)
+        assert_outcome(response, 200, "Patient.gender")
+    response = service.http.post("/fhir/Patient/$validate", json=good, headers=FHIR)
+    assert response.json()["issue"][0]["severity"] == "information"
+
+
+@pytest.mark.parametrize(
+    "charset", ["undefined", "unicode_escape", "raw_unicode_escape", "idna", "base64", "nonsense"]
+)
+@pytest.mark.usefixtures("unchanged")
+def test_charsets_that_are_none(service: Service, charset: str) -> None:
+    headers = {"Content-Type": f"text/plain; charset={charset}"}
+    response = service.http.post("/notes?patient=x", content=rb"\ud800 text", headers=headers)
+    assert_outcome(response, 400)
+
+
+def test_note_of_an_unknown_encounter(service: Service) -> None:
+    patient = service.patient()
+    response = service.http.post(
+        f"/notes?patient={patient}&encounter=nope",
+        content="Stable.",
+        headers={"Content-Type": "text/plain"},
+    )
+    assert_outcome(response, 422, "DocumentReference.context.encounter[0]")

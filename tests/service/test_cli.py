@@ -108,7 +108,12 @@ def test_refusals(folder: Path) -> None:
         chartlake("verify", "--data", "lake", "--master-key-file", "other.key", cwd=folder)
     )
     assert "key" in text
-    assert chartlake("sing", cwd=folder).returncode == 2
+    refused(chartlake("serve", "--data", "lake", "--port", "99999", cwd=folder))
+    refused(chartlake("serve", "--data", "note.txt", cwd=folder))
+    refused(chartlake("cohort", "--data", "lake", "no-such-file.json", cwd=folder))
+    usage = chartlake("sing", cwd=folder)
+    assert usage.returncode == 2
+    assert len(usage.stderr.strip().splitlines()) == 1
 
 
 def test_passphrase(folder: Path) -> None:

@@ -13,17 +13,21 @@ import pytest
 from schemas.validate import validate
 from service.enrich import CURSOR, Enricher
 from service.ingest import Ingest
+from service.note_pool import NotePool
 from service.settings import load_settings
-from storage.lake import Lake, Put
+from storage.lake import Delete, Lake, Put
 
 
-class ScriptedEnricher(Enricher):
-    """An enricher whose worker process is a script: text → resources, or an exception."""
+class ScriptedPool(NotePool):
+    """A pool whose worker is a script: text → resources, an exception, or None for never."""
 
-    script: dict[str, Any]
-    calls: list[str]
+    def __init__(self) -> None:
+        super().__init__(2, "")
+        self.script: dict[str, Any] = {}
+        self.calls: list[str] = []
+        self.kills = 0
 
-    def _submit(self, function: Any, *arguments: Any) -> Future[Any]:
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         if not arguments:
             future.set_result("scripted/1")
@@ -33,14 +37,30 @@ class ScriptedEnricher(Enricher):
         answer = self.script.get(texts[0], [])
         if isinstance(answer, Exception):
             future.set_exception(answer)
-        else:
-            future.set_result(([], [{**r, "meta": _meta(source)} for r in answer]))
+        elif answer is not None:
+            future.set_result(([], derived(answer, source)))
         return future
 
+    def kill(self) -> None:
+        self.kills += 1
 
-def _meta(source: dict[str, Any]) -> dict[str, Any]:
+
+def derived(resources: list[dict[str, Any]], source: dict[str, Any]) -> list[dict[str, Any]]:
+    """The resources with a Provenance, tagged and placed as the NLP does."""
     tag = {"system": "https://chartlake.org/fhir/CodeSystem/origin", "code": "nlp-derived"}
-    return {"source": source["reference"], "tag": [tag]}
+    meta = {"source": source["reference"], "tag": [tag]}
+    note = source["reference"].partition("/")[2]
+    version = f"{source['reference']}/_history/{source['version_id']}"
+    targets = [{"reference": f"{r['resourceType']}/{r['id']}"} for r in resources]
+    provenance = {
+        "resourceType": "Provenance",
+        "id": f"provenance-{note}",
+        "target": targets,
+        "recorded": "2025-01-01T00:00:00Z",
+        "agent": [{"who": {"display": "scripted/1"}}],
+        "entity": [{"role": "source", "what": {"reference": version}}],
+    }
+    return [{**r, "meta": meta} for r in [*resources, *([provenance] if resources else [])]]
 
 
 def condition(id: str, text: str) -> dict[str, Any]:
@@ -48,7 +68,7 @@ def condition(id: str, text: str) -> dict[str, Any]:
     return {"resourceType": "Condition", "id": id, "subject": subject, "code": {"text": text}}
 
 
-def note(text: str, id: str = "n") -> Put:
+def note(text: str, id: str = "n", **more: Any) -> Put:
     attachment = {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}
     return Put(
         {
@@ -57,65 +77,144 @@ def note(text: str, id: str = "n") -> Put:
             "status": "current",
             "subject": {"reference": "Patient/p"},
             "content": [{"attachment": attachment}],
+            **more,
         }
     )
 
 
 @pytest.fixture
-def enricher(tmp_path: Path) -> Iterator[ScriptedEnricher]:
+def enricher(tmp_path: Path) -> Iterator[Enricher]:
     with Lake.open(tmp_path / "lake") as lake:
         lake.transact([Put({"resourceType": "Patient", "id": "p"})])
         ingest = Ingest(lake, max_note_bytes=1_000_000)
-        found = ScriptedEnricher(lake, ingest, load_settings({}, environ={}))
-        found.script, found.calls = {}, []
+        found = Enricher(lake, ingest, load_settings({"nlp_timeout_s": 1}, environ={}))
+        found._pool = found._asked = ScriptedPool()
         yield found
         found.stop()
+
+
+def pool(enricher: Enricher) -> ScriptedPool:
+    found = enricher._pool
+    assert isinstance(found, ScriptedPool)
+    return found
 
 
 def conditions(lake: Lake) -> list[str]:
     return sorted(v.resource()["code"]["text"] for v in lake.search("Condition", []).versions)
 
 
-def test_failure_is_recorded_and_the_queue_goes_on(enricher: ScriptedEnricher) -> None:
+def test_failure_is_recorded_and_the_queue_goes_on(enricher: Enricher) -> None:
     lake = enricher.lake
-    enricher.script = {"good": [condition("c1", "gout")], "bad": ValueError("quotes the note")}
-    lake.transact([note("good")])
+    bad = ValueError("quotes the note")
+    pool(enricher).script = {
+        "first": [condition("c1", "gout")],
+        "bad": bad,
+        "other": [condition("c2", "acne")],
+    }
+    lake.transact([note("first")])
     enricher.start()
     assert enricher.catch_up(20)
     assert conditions(lake) == ["gout"]
     lake.transact([note("bad")])
-    lake.transact([note("good", "n2")])
+    lake.transact([note("other", "n2")])
     assert enricher.catch_up(20)
-    assert conditions(lake) == ["gout"]
-    assert lake.read("Condition", "c1").resource()["meta"]["source"] == "DocumentReference/n2"
+    assert conditions(lake) == ["acne"]
     event = lake.search("AuditEvent", [("entity", "DocumentReference/n")]).versions[0].resource()
     assert validate(event) == []
     assert event["outcomeDesc"].endswith("ValueError")
-    state = {
-        id: enricher.findings(lake.read("DocumentReference", id))["state"] for id in ("n", "n2")
-    }
-    assert state == {"n": "failed", "n2": "done"}
+    for id, state in (("n", "failed"), ("n2", "done")):
+        found = enricher.findings(lake.read("DocumentReference", id))
+        assert found["state"] == state
 
 
-def test_reading_again_changes_nothing(enricher: ScriptedEnricher) -> None:
+def test_reading_again_after_a_crash_changes_nothing(enricher: Enricher) -> None:
     lake = enricher.lake
-    enricher.script = {"a": [condition("c1", "gout")]}
+    pool(enricher).script = {"a": [condition("c1", "gout")]}
     lake.transact([note("a")])
     enricher.start()
     assert enricher.catch_up(20)
+    enricher.stop()
     t = lake.t
     lake.transact([], cursor=(CURSOR, 0))
-    assert enricher.catch_up(20)
-    assert enricher.calls == ["a", "a"]
+    again = Enricher(lake, enricher.ingest, enricher.settings)
+    again._pool = again._asked = pool(enricher)
+    again.start()
+    assert again.catch_up(20)
+    again.stop()
+    assert pool(enricher).calls == ["a", "a"]
     assert lake.t == t
     assert lake.read("Condition", "c1").version_id == 1
 
 
-def test_many_notes_of_one_commit_are_all_read(enricher: ScriptedEnricher) -> None:
+def test_many_notes_of_one_commit_are_all_read(enricher: Enricher) -> None:
     lake = enricher.lake
-    enricher.script = {f"note {i}": [condition(f"c{i}", f"fact {i}")] for i in range(80)}
+    pool(enricher).script = {f"note {i}": [condition(f"c{i}", f"fact {i}")] for i in range(80)}
     lake.transact([note(f"note {i}", f"n{i}") for i in range(80)])
     enricher.start()
     assert enricher.catch_up(30)
     assert len(lake.search("Condition", [("_count", "0")]).versions) == 0
     assert lake.search("Condition", [("_count", "0")]).total == 80
+
+
+def test_a_note_that_never_ends_is_given_up_and_blames_no_other(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"stuck": None} | {
+        f"good {i}": [condition(f"c{i}", f"fact {i}")] for i in range(5)
+    }
+    lake.transact([note("stuck", "s")])
+    for i in range(5):
+        lake.transact([note(f"good {i}", f"n{i}")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    assert conditions(lake) == [f"fact {i}" for i in range(5)]
+    assert pool(enricher).calls.count("stuck") == 2
+    assert enricher.findings(lake.read("DocumentReference", "s"))["state"] == "failed"
+    assert lake.search("AuditEvent", []).total == 1
+
+
+def test_a_persons_correction_and_deletion_win(enricher: Enricher) -> None:
+    lake = enricher.lake
+    facts = [condition("c1", "gout"), condition("c2", "asthma"), condition("c3", "acne")]
+    pool(enricher).script = {"v1": facts, "v2": facts}
+    lake.transact([note("v1")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    corrected = {**lake.read("Condition", "c1").resource(), "code": {"text": "corrected"}}
+    lake.transact([Put(corrected), Delete("Condition", "c2")])
+    lake.transact([note("v2")])
+    assert enricher.catch_up(20)
+    assert conditions(lake) == ["acne", "corrected"]
+
+
+def test_facts_come_back_with_a_note_that_says_them_again(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"yes": [condition("c1", "gout")], "no": []}
+    enricher.start()
+    for text, found in (("yes", ["gout"]), ("no", []), ("yes", ["gout"])):
+        lake.transact([note(text)])
+        assert enricher.catch_up(20)
+        assert conditions(lake) == found
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status": "entered-in-error"},
+        {"status": "superseded"},
+        {"docStatus": "entered-in-error"},
+        {"subject": {"reference": "http://other.example/fhir/Patient/p"}},
+    ],
+)
+def test_withdrawn_and_foreign_notes_yield_no_facts(
+    enricher: Enricher, more: dict[str, Any]
+) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"a": [condition("c1", "gout")]}
+    lake.transact([note("a")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    assert conditions(lake) == ["gout"]
+    lake.transact([note("a", **more)])
+    assert enricher.catch_up(20)
+    assert conditions(lake) == []
+    assert enricher.findings(lake.read("DocumentReference", "n"))["state"] == "unread"

@@ -152,6 +152,96 @@ def test_put_delete_and_get_in_one_transaction(service: Service) -> None:
     assert_outcome(service.http.get(f"/fhir/Patient/{old}"), 410)
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("Patient/nobody", 404),
+        ("Patient?birthdate=xx", 400),
+        ("Patient/nobody/_history/1", 404),
+        ("Patient/tx-get/_history/²", 400),
+        ("http://[x", 400),
+    ],
+)
+def test_a_get_that_fails_keeps_all_from_being_stored(
+    service: Service, url: str, status: int
+) -> None:
+    before = service.http.get("/status").json()["t"]
+    put = {
+        "resource": {"resourceType": "Patient", "id": "tx-get"},
+        "request": {"method": "PUT", "url": "Patient/tx-get"},
+    }
+    body = bundle(put, {"request": {"method": "GET", "url": url}})
+    assert_outcome(send(service, body), status, "Bundle.entry[1].request.url")
+    assert service.http.get("/status").json()["t"] == before
+
+
+def test_search_inside_a_bundle_tells_what_it_leaves_out(service: Service) -> None:
+    for _ in range(3):
+        service.post({"resourceType": "Basic", "code": {"text": "x"}})
+    asked = {"request": {"method": "GET", "url": "Basic?_count=2&nonsense=1"}}
+    for kind in ("batch", "transaction"):
+        found = send(service, bundle(asked, kind=kind)).json()["entry"][0]["resource"]
+        assert found["total"] >= 3
+        assert [link["relation"] for link in found["link"]] == ["self", "next"]
+        assert [e["search"]["mode"] for e in found["entry"]] == ["match", "match", "outcome"]
+
+
+def test_same_condition_twice_in_one_transaction_makes_one(service: Service) -> None:
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:t", "value": "twin"}]}
+    condition = {"ifNoneExist": "identifier=urn:t|twin"}
+    body = bundle(
+        post("Patient", patient, f"{URN}1", **condition),
+        post("Patient", patient, f"{URN}2", **condition),
+        post("Observation", observation(f"{URN}2")),
+    )
+    response = send(service, body)
+    assert response.status_code == 200, response.text
+    first, second, third = (e["response"] for e in response.json()["entry"])
+    assert first["location"] == second["location"]
+    assert (first["status"], second["status"]) == ("201 Created", "200 OK")
+    assert len(service.found("Patient", identifier="urn:t|twin")) == 1
+    stored = service.http.get(f"/fhir/{third['location']}").json()
+    assert first["location"].startswith(stored["subject"]["reference"] + "/")
+
+
+def test_canonicals_in_lists_are_rewritten(service: Service) -> None:
+    plan = {"resourceType": "PlanDefinition", "status": "draft", "library": [f"{URN}1"]}
+    library = {
+        "resourceType": "Library",
+        "status": "draft",
+        "type": {"text": "logic"},
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"{URN}1"}],
+    }
+    response = send(
+        service, bundle(post("PlanDefinition", plan), post("Library", library, f"{URN}1"))
+    )
+    locations = [e["response"]["location"] for e in response.json()["entry"]]
+    stored = service.http.get(f"/fhir/{locations[0]}").json()
+    assert stored["library"] == [locations[1].split("/_history")[0]]
+
+
+def test_delete_of_what_is_not_there_with_if_match_is_412(service: Service) -> None:
+    entry = {"request": {"method": "DELETE", "url": "Patient/nobody", "ifMatch": 'W/"1"'}}
+    assert_outcome(send(service, bundle(entry)), 412, "Bundle.entry[0].request.ifMatch")
+
+
+@pytest.mark.parametrize("entry", ["x", [1], [None], {"a": 1}, 5])
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_malformed_entries(service: Service, kind: str, entry: Any) -> None:
+    body = {"resourceType": "Bundle", "type": kind, "entry": entry}
+    assert_outcome(send(service, body), 400)
+
+
+@pytest.mark.parametrize("resource", ["x", {}, 5, {"resourceType": 1}])
+def test_malformed_batch_resources_fail_alone(service: Service, resource: Any) -> None:
+    bad = {"resource": resource, "request": {"method": "POST", "url": "Patient"}}
+    good = post("Patient", {"resourceType": "Patient"})
+    entries = send(service, bundle(bad, good, {}, kind="batch")).json()["entry"]
+    assert [e["response"]["status"] for e in entries] == ["400", "201 Created", "400"]
+    place = entries[0]["response"]["outcome"]["issue"][0]["expression"]
+    assert place == ["Bundle.entry[0].resource"]
+
+
 def test_batch_entries_stand_alone(service: Service) -> None:
     response = send(
         service,
