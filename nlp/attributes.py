@@ -34,6 +34,11 @@ _CHANGE = re.compile(
     rf"\bto\s+(?={NUMBER})|\b(?:restart|resum)ed\b[^.;\n]{{0,20}}?\bat\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
     re.IGNORECASE,
 )
+_BARE_AMOUNT = re.compile(r"[ \t]+(?P<n>\d{1,3}(?:,\d{3})+|\d{1,4}(?:\.\d{1,3})?)(?![\d%])[ \t]*")
+_TELLING = frozenset(("FREQUENCY", "ROUTE", "AS_NEEDED", "DURATION"))
+# Without a frequency behind it a number may be a level, a year, or the number of the next item.
+_NO_AMOUNT = re.compile(r"\d+\.\d|(?:19|20)\d\d\b|\d[ \t]*\.")
+_AMOUNT_ENDS = re.compile(r"[ \t]*(?:$|[,;)\n]|\.(?:\s|$)|and\b)")
 _FROM = re.compile(r"\b(?:from|previously|instead of)\s+$", re.IGNORECASE)
 _BARRIER = re.compile(
     r"\b(?:disp(?:ense)?|refills?|qty|quantity|max(?:imum)?|(?:not|don't) (?:to )?exceed)\b[^\n;]*",
@@ -48,7 +53,7 @@ def _attribute(text: str, part: Part) -> Attribute:
 
 
 class Attributes:
-    """Adds DOSE, STRENGTH, FORM, ROUTE, FREQUENCY, DURATION, AS_NEEDED and SIG to drugs."""
+    """Adds DOSE, AMOUNT, STRENGTH, FORM, ROUTE, FREQUENCY, DURATION, AS_NEEDED and SIG to drugs."""
 
     def __call__(self, doc: Doc) -> Doc:
         """Read each drug's stretch of text."""
@@ -66,6 +71,7 @@ class Attributes:
             if before is not None:
                 parts = find_parts(text, before, drug.start_char) + parts
             parts = _current(text, drug.end_char, parts)
+            parts = _with_bare_amount(text, drug.end_char, end, parts)
             if parts:
                 _attach(text, drug, parts)
         _share_with_brand(text, [drug for drug, _, _ in regions])
@@ -98,6 +104,23 @@ def _current(text: str, begin: int, parts: list[Part]) -> list[Part]:
         if not superseded:
             kept.append(part)
     return kept
+
+
+def _with_bare_amount(text: str, begin: int, end: int, parts: list[Part]) -> list[Part]:
+    """The parts with the number of `metformin 1000 BID`, `ASA 81`: what it counts is not said.
+
+    It is no dose, but the words of the instruction must not lose it.
+    """
+    match = _BARE_AMOUNT.match(text, begin, end)
+    if match is None or any(part.kind in ("DOSE", "STRENGTH") for part in parts):
+        return parts
+    after = match.end()
+    instructed = any(part.begin == after and part.kind in _TELLING for part in parts)
+    if not instructed and (
+        _NO_AMOUNT.match(text, match.start("n")) or not _AMOUNT_ENDS.match(text, after)
+    ):
+        return parts
+    return [Part("AMOUNT", *match.span("n")), *parts]
 
 
 def _without_dispense(text: str, begin: int, end: int) -> int:

@@ -5,6 +5,8 @@ Family History is the family's, what stands under return instructions has not ha
 list's header or a form's box says of an item is in `lists`.
 """
 
+from bisect import bisect_left
+
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
@@ -64,6 +66,16 @@ _EVENT = "a"
 # `LP deferred`: a negation of what is done, not of what somebody has.
 _NOT_DONE = "NOT_DONE"
 _HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
+# Labels that hold only for what stands right behind the words: `Father MI`, `consider gout`, not
+# `consider treatment of gout`.
+_ADJACENT = {"FAMILY_ADJACENT": FAMILY, "CONSIDERED": "RULE_OUT"}
+_FILLERS = frozenset(
+    ("a", "an", "the", "also", "acute", "new", "possible", "underlying", "early", "evaluation", "for")
+)
+# Diagnoses that are only to be looked for, or one of several thought of: nobody holds that the
+# patient has them.
+RULE_OUT, DIFFERENTIAL = "rule-out", "differential"
+_DOUBTS = {"RULE_OUT": RULE_OUT, "DIFFERENTIAL": DIFFERENTIAL}
 
 
 class Context:
@@ -79,8 +91,22 @@ class Context:
         sentences = [(sent.start, sent.end) for sent in doc.sents]
         traits: list[set[str]] = [set() for _ in ents]
         targets = [(ent.start, ent.end) for ent in ents]
+        begun: set[tuple[int, int]] = set()
+        words = _WordPlaces(doc)
         for hit in self._rules.hits(doc, sentences, targets):
             ent, label = ents[hit.target], hit.rule.label
+            if label in _ADJACENT:
+                # The nearest comes first; the others of its list are joined to it.
+                if (hit.start, hit.end) not in begun and not _adjacent(doc, hit, ent):
+                    continue
+                begun.add((hit.start, hit.end))
+                label = _ADJACENT[label]
+                if label == "RULE_OUT" and ent.label_ != CONDITION:
+                    continue
+            if label in _DOUBTS:
+                if ent.label_ == CONDITION:
+                    _set_status(ent, _DOUBTS[label], doc[hit.start : hit.end])
+                label = UNCERTAIN
             if label in _STATUS_LABELS:
                 if ent.label_ in (PROCEDURE, TEST):
                     _set_status(ent, _STATUS_LABELS[label], doc[hit.start : hit.end])
@@ -99,7 +125,7 @@ class Context:
                 label = HYPOTHETICAL
             if ent.label_ == TEST and label == NEGATED and hit.start >= ent.end:
                 continue  # `D-dimer negative` is a result, not a test that was not done.
-            if ent.label_ == MEDICATION and label == NEGATED and not _denies_drug(doc, hit, ent):
+            if ent.label_ == MEDICATION and label == NEGATED and not _denies_drug(words, hit, ent):
                 continue
             if label in _ALLOWED[ent.label_]:
                 traits[hit.target].add(label)
@@ -109,6 +135,8 @@ class Context:
             listed = lists.trait_at(ent.start_char)
             if listed in _ALLOWED[ent.label_]:
                 found.add(listed)
+                if listed == UNCERTAIN and ent.label_ == CONDITION:
+                    _set_status(ent, DIFFERENTIAL, doc[ent.start : ent.start])
             _settle(found)
             ent._.traits = frozenset(found)
         return doc
@@ -120,6 +148,8 @@ class Context:
         trait = _SECTION_TRAITS.get(section, {}).get(ent.label_)
         if trait is not None:
             found.add(trait)
+            if trait == UNCERTAIN:
+                _set_status(ent, DIFFERENTIAL, ent.doc[ent.start : ent.start])
         ending = _SECTION_ENDINGS.get(section)
         if ending is not None and ent.label_ == CONDITION:
             found.add(HISTORICAL)
@@ -130,23 +160,46 @@ class Context:
                 found.add(HISTORICAL)
 
 
-def _denies_drug(doc: Doc, hit: Hit, drug: Span) -> bool:
+def _adjacent(doc: Doc, hit: Hit, ent: Span) -> bool:
+    between = doc[hit.end : ent.start]
+    return all(token.lower_ in _FILLERS for token in between)
+
+
+class _WordPlaces:
+    """Where the words stand that part a negation from a drug: looked up, not read again each."""
+
+    __slots__ = ("commas", "doc", "prepositions", "reactions")
+
+    def __init__(self, doc: Doc) -> None:
+        self.doc = doc
+        words = [token.lower_ for token in doc]
+        self.commas = [i for i, word in enumerate(words) if word == ","]
+        self.reactions = [i for i, word in enumerate(words) if word.startswith(_REACTIONS)]
+        self.prepositions = [i for i, word in enumerate(words) if word in _PREPOSITIONS]
+
+
+def _any_between(places: list[int], begin: int, end: int) -> bool:
+    slot = bisect_left(places, begin)
+    return slot < len(places) and places[slot] < end
+
+
+def _denies_drug(words: _WordPlaces, hit: Hit, drug: Span) -> bool:
     """Whether a negation is of the drug: `no aspirin`, not `not helped with aspirin`.
 
     A plain `not` belongs to its verb; which verbs mean not taking is in `medication_status.tsv`.
     """
     if hit.start >= drug.end:
         return True
+    doc = words.doc
     trigger = doc[hit.start : hit.end]
     if any(token.lower_ in _VERB_NEGATION for token in trigger):
         return False
-    between = doc[hit.end : drug.start]
     after = doc[drug.end].lower_ if drug.end < len(doc) else ""
-    if after in _GIVEN and any(token.text == "," for token in between):
+    if after in _GIVEN and _any_between(words.commas, hit.end, drug.start):
         return False  # `No bowel movement for two days, docusate given.`
-    if any(token.lower_.startswith(_REACTIONS) for token in between):
+    if _any_between(words.reactions, hit.end, drug.start):
         return True
-    return not any(token.lower_ in _PREPOSITIONS for token in between)
+    return not _any_between(words.prepositions, hit.end, drug.start)
 
 
 def _set_status(ent: Span, status: str, cue: Span) -> None:

@@ -47,6 +47,7 @@ class Entities:
                 long_term = self._vocabulary.term_of(defined[short.text])
                 if long_term is not None:
                     candidates.append(_candidate(short.start, short.end, long_term))
+        candidates = _without_drug_allergies(doc, candidates)
         for span in doc.spans.get(MODEL_SPANS, ()):
             named = self._vocabulary.term_of(span)
             concept = named.id if named is not None and named.category == span.label_ else ""
@@ -82,6 +83,21 @@ def section_at(sections: list[Section], offset: int) -> str | None:
     """The category of the section that `offset` stands in."""
     slot = bisect_right(sections, offset, key=lambda section: section.begin) - 1
     return sections[slot].category if slot >= 0 else None
+
+
+_ALLERGY = frozenset(("allergy", "allergies", "hypersensitivity"))
+
+
+def _without_drug_allergies(doc: Doc, candidates: list[_Candidate]) -> list[_Candidate]:
+    """`penicillin allergy` is read as the drug and the word, so that the allergen is coded."""
+    drugs = {(start, end) for start, end, label, _, _ in candidates if label == MEDICATION}
+    return [
+        (start, end, label, concept, score)
+        for start, end, label, concept, score in candidates
+        if label == MEDICATION
+        or doc[end - 1].lower_ not in _ALLERGY
+        or (start, end - 1) not in drugs
+    ]
 
 
 def _candidate(start: int, end: int, term: Term) -> _Candidate:

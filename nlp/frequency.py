@@ -149,7 +149,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
         (r"\b(?:at|every)\s+noon\b", lambda m: _daily(1)),
         (r"\bwith\s+breakfast\b|\bbefore\s+breakfast\b", lambda m: _daily(1, "CM" if "with" in m.group().lower() else "ACM")),
         (r"\bwith\s+(?:each\s+|every\s+|all\s+)?meals\b|\bwith\s+(?:each|every)\s+meal\b", lambda m: {"frequency": 3, "period": Decimal(1), "periodUnit": "d", "when": ["C"]}),
-        (r"\bbefore\s+(?:each\s+|every\s+|all\s+)?meals\b|\bbefore\s+(?:each|every)\s+meal\b|\bqac\b|\ba\.c\b\.?", lambda m: {"frequency": 3, "period": Decimal(1), "periodUnit": "d", "when": ["AC"]}),
+        (r"\bbefore\s+(?:each\s+|every\s+|all\s+)?meals\b|\bbefore\s+(?:each|every)\s+meal\b|\bqac\b|\ba\.c\b\.?|(?-i:\bAC\b)(?!\s*(?:joint|separation|tear))|(?<=id[ ])ac\b", lambda m: {"frequency": 3, "period": Decimal(1), "periodUnit": "d", "when": ["AC"]}),
         (r"\bafter\s+(?:each\s+|every\s+|all\s+)?meals\b", lambda m: {"frequency": 3, "period": Decimal(1), "periodUnit": "d", "when": ["PC"]}),
         (r"\bq\.?\s?d\b\.?(?!\w)|\bq\s?day\b|\bdaily\b|\bevery\s+day\b|\beach\s+day\b|\b(?:a|per)\s+day\b|\bonce\s+a\s+day\b|\bo\.d\.",
          lambda m: _daily(1)),

@@ -70,6 +70,8 @@ class MedicationStatus:
             if hit.rule.direction == "backward" and (hit.start, hit.end, hit.rule.label) in leading:
                 continue  # `metformin and stopped aspirin`: the cue is aspirin's.
             drug = drugs[hit.target]
+            if _others_allergy(doc, text, hit, drug):
+                continue
             if hit.start >= drug.end:
                 rank = hit.start - drug.end - 1000
             else:
@@ -117,6 +119,19 @@ class MedicationStatus:
             return
         if status is not None:
             _set_status(drug, status, "", drug.start_char, drug.start_char)
+
+
+def _others_allergy(doc: Doc, text: str, hit: Hit, drug: Span) -> bool:
+    """Whether `allergy` behind a drug is another's: `takes aspirin, penicillin allergy`.
+
+    The plural is of a list, the singular of the nearest drug and those joined to it by a word;
+    what has an amount is taken.
+    """
+    if hit.rule.label != ALLERGY or hit.start < drug.end:
+        return False
+    cue = doc[hit.start : hit.end].text.lower()
+    between = text[drug.end_char : doc[hit.start].idx]
+    return any(c.isdigit() or (c in ",;" and cue != "allergies") for c in between)
 
 
 def _given_up(text: str, drug: Span, following: Span) -> bool:

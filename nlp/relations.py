@@ -1,6 +1,7 @@
 """Relations between findings of one sentence: whose illness it is, what an allergy causes."""
 
 import re
+from bisect import bisect_left, bisect_right
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -54,23 +55,33 @@ def relative_code(who: str, side: str | None) -> dict[str, str]:
     return {"code": code, "display": display}
 
 
-def _relative_of(text: str, ent: Span, sentence: Span) -> Attribute | None:
+def _relatives_in(text: str, sentence: Span) -> list[Attribute]:
+    """The relatives that a sentence names, in order."""
+    return [
+        Attribute(
+            "RELATION",
+            match.group(),
+            match.start(),
+            match.end(),
+            1.0,
+            relative_code(match["who"], match["side"]),
+        )
+        for match in _RELATIVE.finditer(text, sentence.start_char, sentence.end_char)
+    ]
+
+
+def _relative_of(text: str, ent: Span, relatives: list[Attribute]) -> Attribute | None:
     """The relative nearest to the finding in its sentence; before it counts as nearer."""
-    best: tuple[int, Attribute] | None = None
-    for match in _RELATIVE.finditer(text, sentence.start_char, sentence.end_char):
-        if match.end() <= ent.start_char:
-            distance = ent.start_char - match.end()
-        elif match.start() >= ent.end_char:
-            between = text[ent.end_char : match.start()]
-            linked = _LINK.fullmatch(between) is not None
-            distance = 0 if linked else _UNLINKED + match.start() - ent.end_char
-        else:
-            continue
-        value = relative_code(match["who"], match["side"])
-        found = Attribute("RELATION", match.group(), match.start(), match.end(), 1.0, value)
-        if best is None or distance < best[0]:
-            best = (distance, found)
-    return best[1] if best else None
+    slot = bisect_right(relatives, ent.start_char, key=lambda found: found.end)
+    before = relatives[slot - 1] if slot else None
+    slot = bisect_left(relatives, ent.end_char, key=lambda found: found.begin)
+    after = relatives[slot] if slot < len(relatives) else None
+    if before is None or after is None:
+        return before or after
+    if _LINK.fullmatch(text, ent.end_char, after.begin) is not None:
+        return after if ent.start_char > before.end else before
+    distance = ent.start_char - before.end
+    return before if distance <= _UNLINKED + after.begin - ent.end_char else after
 
 
 class Relations:
@@ -85,16 +96,19 @@ class Relations:
         slot = 0
         sentences = list(doc.sents)
         allergen: Span | None = None
+        relatives: list[Attribute] | None = None
         for ent in ents:
             while sentences[slot].end <= ent.start:
                 slot += 1
-                allergen = None
+                allergen = relatives = None
             if ent.label_ == MEDICATION:
                 allergen = ent if _is_allergen(ent) else None
             elif allergen is not None and ent.label_ in (SYMPTOM, CONDITION):
                 self._reaction(allergen, ent)
             if FAMILY in ent._.traits:
-                relative = _relative_of(text, ent, sentences[slot])
+                if relatives is None:
+                    relatives = _relatives_in(text, sentences[slot])
+                relative = _relative_of(text, ent, relatives)
                 if relative is not None:
                     ent._.attributes = [*ent._.attributes, relative]
         return doc

@@ -6,7 +6,7 @@ inside it; the longest trigger wins; a trigger inside a concept's own words has 
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +21,10 @@ _DIRECTIONS = frozenset(("forward", "backward", "both", "pseudo", "terminate"))
 _OR = frozenset(("or", "vs", "vs.", "versus", "/", "and/or", "."))
 _LIST = _OR | {"and", ",", "&", "(", ")", "as", "well"}
 _OR_GAP, _LIST_GAP = 2, 3
+# No dosage between two items of a list has more tokens.
+_LONGEST_JOINT = 60
+# So many targets a trigger reaches whether or not its words come again before them.
+_NEAREST = 40
 # Words of a dosage do not interrupt a list: `given aspirin 325 mg PO and heparin`.
 _DOSING = re.compile(
     r"q\d+(?:-\d+)?h?(?:rs)?|hrs?|h|x|mg|mcg|g|ml|meq|units?|tab(?:let)?s?|cap(?:sule)?s?|puffs?|p\.?o|i[vm]|s[lcq]|[btq]id|q(?:hs|d)?"
@@ -138,14 +142,14 @@ class ScopeRules:
             low, high = bisect_left(starts, begin), bisect_left(starts, end)
             if first == last or low == high:
                 continue
-            here = list(range(first, last))
-            effective = _effective(triggers[low:high], [targets[i] for i in here])
-            ends = [t for t in effective if t.rule.direction == "terminate"]
+            within = range(first, last)
+            effective = _effective(triggers[low:high], targets[first:last])
+            reach = _Reach(doc, effective, targets, within)
             for trigger in effective:
                 if trigger.rule.direction in ("forward", "both"):
-                    yield from _forward(doc, trigger, ends, here, targets, end)
+                    yield from reach.forward(trigger, end)
                 if trigger.rule.direction in ("backward", "both"):
-                    yield from _backward(doc, trigger, ends, here, targets, begin)
+                    yield from reach.backward(trigger, begin)
 
 
 def _lines(file_name: str) -> Iterator[list[str]]:
@@ -157,14 +161,28 @@ def _lines(file_name: str) -> Iterator[list[str]]:
 
 
 def _ends(rule: Rule, other: _Trigger) -> bool:
-    """Whether a terminator or pseudo-trigger concerns the rule's label."""
+    """Whether a pseudo-trigger concerns the rule's label."""
     return other.rule.label in ("*", rule.label)
 
 
-def _effective(triggers: list[_Trigger], targets: list[tuple[int, int]]) -> list[_Trigger]:
-    """The triggers that are not inside a concept, nor inside a longer trigger."""
-    outside = [t for t in triggers if not any(t.start < e and s < t.end for s, e in targets)]
-    return [t for t in outside if not any(_hides(other, t) for other in outside)]
+def _effective(triggers: list[_Trigger], targets: Sequence[tuple[int, int]]) -> list[_Trigger]:
+    """The triggers, sorted by start, that are not inside a concept, nor inside a longer trigger."""
+    target_ends = [end for _, end in targets]
+
+    def outside_concepts(trigger: _Trigger) -> bool:
+        slot = bisect_right(target_ends, trigger.start)
+        return slot == len(targets) or targets[slot][0] >= trigger.end
+
+    outside = [trigger for trigger in triggers if outside_concepts(trigger)]
+    starts = [trigger.start for trigger in outside]
+    longest = max((trigger.end - trigger.start for trigger in outside), default=0)
+    kept: list[_Trigger] = []
+    for trigger in outside:
+        low = bisect_left(starts, trigger.start - longest)
+        touching = outside[low : bisect_left(starts, trigger.end)]
+        if not any(_hides(other, trigger) for other in touching):
+            kept.append(trigger)
+    return kept
 
 
 def _hides(other: _Trigger, trigger: _Trigger) -> bool:
@@ -182,61 +200,114 @@ def _hides(other: _Trigger, trigger: _Trigger) -> bool:
     return (around or runs_on) and _ends(trigger.rule, other)
 
 
-def _chained(
-    doc: Doc, rule: Rule, ordered: list[int], targets: Sequence[tuple[int, int]], step: int
-) -> list[int]:
-    """The nearest target and those that the rule's chain words join to it."""
-    if rule.chain is None or not ordered:
-        return ordered
-    kept = [ordered[0]]
-    for index in ordered[1:]:
-        near, far = (kept[-1], index) if step > 0 else (index, kept[-1])
-        gap = [
-            token.lower_
-            for token in doc[targets[near][1] : targets[far][0]]
-            if not (_DOSING.fullmatch(token.lower_) or token.like_num)
-        ]
-        joined = len(gap) <= rule.chain_gap + 1 and any(word in rule.chain for word in gap)
-        strangers = [word for word in gap if word not in rule.chain]
-        if not joined or len(strangers) > 1 or any(len(word) > 8 for word in strangers):
-            break
-        kept.append(index)
-    return kept
+def _joined(doc: Doc, rule: Rule, begin: int, end: int) -> bool:
+    """Whether the words between two targets are ones that carry the trigger further."""
+    if rule.chain is None:
+        return True
+    if end - begin > _LONGEST_JOINT:
+        return False
+    gap = [
+        token.lower_
+        for token in doc[begin:end]
+        if not (_DOSING.fullmatch(token.lower_) or token.like_num)
+    ]
+    strangers = [word for word in gap if word not in rule.chain]
+    return (
+        len(gap) <= rule.chain_gap + 1
+        and any(word in rule.chain for word in gap)
+        and len(strangers) <= 1
+        and all(len(word) <= 8 for word in strangers)
+    )
 
 
-def _forward(
-    doc: Doc,
-    trigger: _Trigger,
-    ends: list[_Trigger],
-    here: list[int],
-    targets: Sequence[tuple[int, int]],
-    limit: int,
-) -> Iterator[Hit]:
-    rule = trigger.rule
-    for terminator in ends:
-        if terminator.start >= trigger.end and _ends(rule, terminator):
-            limit = min(limit, terminator.start)
-    if rule.max_tokens is not None:
-        limit = min(limit, trigger.end + rule.max_tokens)
-    reached = [i for i in here if targets[i][0] >= trigger.end and targets[i][1] <= limit]
-    for index in _chained(doc, rule, reached, targets, 1):
-        yield Hit(rule, trigger.start, trigger.end, index)
+class _Reach:
+    """Which targets of one sentence the sentence's triggers reach.
+
+    Where the words of a trigger come again, the second reaches what is behind it: so the first
+    need not, beyond the nearest few, and a sentence of any length takes time linear in it.
+    """
+
+    __slots__ = ("_doc", "_joints", "_stops", "_targets", "_within")
+
+    def __init__(
+        self,
+        doc: Doc,
+        triggers: list[_Trigger],
+        targets: Sequence[tuple[int, int]],
+        within: range,
+    ) -> None:
+        self._doc, self._targets, self._within = doc, targets, within
+        self._joints: dict[tuple[Rule, int], bool] = {}
+        # Starts and ends, each ascending, of the terminators of a label, of the uses of a rule.
+        self._stops: dict[str | Rule, tuple[list[int], list[int]]] = {}
+        for trigger in triggers:
+            rule = trigger.rule
+            key = rule.label if rule.direction == "terminate" else rule
+            starts, ends = self._stops.setdefault(key, ([], []))
+            starts.append(trigger.start)
+            ends.append(trigger.end)
+        for starts, ends in self._stops.values():
+            starts.sort()
+            ends.sort()
+
+    def _next(self, key: str | Rule, place: int, limit: int) -> int:
+        starts, _ = self._stops.get(key, ((), ()))
+        slot = bisect_left(starts, place)
+        return min(limit, starts[slot]) if slot < len(starts) else limit
+
+    def _previous(self, key: str | Rule, place: int, limit: int) -> int:
+        _, ends = self._stops.get(key, ((), ()))
+        slot = bisect_right(ends, place)
+        return max(limit, ends[slot - 1]) if slot else limit
+
+    def _goes_on(self, rule: Rule, index: int) -> bool:
+        """Whether a trigger that reaches one of the targets `index` and the next reaches both."""
+        known = self._joints.get((rule, index))
+        if known is None:
+            begin, end = self._targets[index][1], self._targets[index + 1][0]
+            known = self._joints[rule, index] = _joined(self._doc, rule, begin, end)
+        return known
+
+    def forward(self, trigger: _Trigger, limit: int) -> Iterator[Hit]:
+        """What the trigger reaches behind it, the nearest first."""
+        rule = trigger.rule
+        for label in ("*", rule.label):
+            limit = self._next(label, trigger.end, limit)
+        if rule.max_tokens is not None:
+            limit = min(limit, trigger.end + rule.max_tokens)
+        again = self._next(rule, trigger.end, limit)
+        within = self._within
+        first = bisect_left(self._targets, trigger.end, within.start, within.stop, key=_start)
+        for index in range(first, within.stop):
+            start, end = self._targets[index]
+            if end > limit or (start >= again and index - first >= _NEAREST):
+                break
+            if index > first and not self._goes_on(rule, index - 1):
+                break
+            yield Hit(rule, trigger.start, trigger.end, index)
+
+    def backward(self, trigger: _Trigger, limit: int) -> Iterator[Hit]:
+        """What the trigger reaches before it, the nearest first."""
+        rule = trigger.rule
+        for label in ("*", rule.label):
+            limit = self._previous(label, trigger.start, limit)
+        if rule.max_tokens is not None:
+            limit = max(limit, trigger.start - rule.max_tokens)
+        again = self._previous(rule, trigger.start, limit)
+        within = self._within
+        last = bisect_right(self._targets, trigger.start, within.start, within.stop, key=_end) - 1
+        for index in range(last, within.start - 1, -1):
+            start, end = self._targets[index]
+            if start < limit or (end <= again and last - index >= _NEAREST):
+                break
+            if index < last and not self._goes_on(rule, index):
+                break
+            yield Hit(rule, trigger.start, trigger.end, index)
 
 
-def _backward(
-    doc: Doc,
-    trigger: _Trigger,
-    ends: list[_Trigger],
-    here: list[int],
-    targets: Sequence[tuple[int, int]],
-    limit: int,
-) -> Iterator[Hit]:
-    rule = trigger.rule
-    for terminator in ends:
-        if terminator.end <= trigger.start and _ends(rule, terminator):
-            limit = max(limit, terminator.end)
-    if rule.max_tokens is not None:
-        limit = max(limit, trigger.start - rule.max_tokens)
-    reached = [i for i in here if targets[i][1] <= trigger.start and targets[i][0] >= limit]
-    for index in _chained(doc, rule, reached[::-1], targets, -1):
-        yield Hit(rule, trigger.start, trigger.end, index)
+def _start(target: tuple[int, int]) -> int:
+    return target[0]
+
+
+def _end(target: tuple[int, int]) -> int:
+    return target[1]

@@ -88,7 +88,7 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
             if group == "titlecase" or len(title) <= 3 or len(title.split()) > _MAX_TITLE_WORDS:
                 continue
             category = OTHER
-        elif group == "titlecase" and len(title) < 4:
+        elif group == "titlecase" and len(title) < 4 and not title.endswith("Hx"):  # `FHx:`
             continue
         headers.setdefault(match.start(group), (match.end(), category, title))
     _close_short_sections(text, headers)

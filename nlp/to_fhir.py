@@ -3,6 +3,7 @@
 | mention | resource |
 |---|---|
 | drug | MedicationStatement, or AllergyIntolerance where an allergy is meant |
+| `latex allergy`, `peanut allergy` | AllergyIntolerance |
 | `NKDA`, `no known allergies` | AllergyIntolerance with that code, unless an allergy is named |
 | diagnosis | Condition; of a relative FamilyMemberHistory |
 | sign, symptom | Observation, present or absent; of a relative FamilyMemberHistory |
@@ -47,12 +48,26 @@ from nlp.mention import (
 
 __all__ = ["DerivationError", "NoteSource", "to_resources"]
 
+_NOT_THE_PATIENTS = frozenset((NEGATED, FAMILY, HYPOTHETICAL, UNCERTAIN))
+# `Seasonal allergies` are a disease of the nose.
+_NO_SUBSTANCE = frozenset(("seasonal", "environmental", "perennial", "nasal", "respiratory"))
 _PROCEDURE_LIKE = frozenset(("IMAGING", "FUNCTION"))
 
 
 def _is_allergy(mention: Mention) -> bool:
     status = mention.attribute("STATUS")
     return status is not None and status.value == {"status": ALLERGY}
+
+
+def _names_allergy(mention: Mention) -> bool:
+    """Whether a diagnosis is an allergy to a substance: `latex allergy`, `peanut allergies`."""
+    words = mention.text.lower().split()
+    return (
+        mention.category == CONDITION
+        and len(words) > 1
+        and words[-1] in ("allergy", "allergies")
+        and not _NO_SUBSTANCE.intersection(words)
+    )
 
 
 def _kind(mention: Mention) -> str | None:
@@ -64,6 +79,8 @@ def _kind(mention: Mention) -> str | None:
         if not _is_allergy(mention):
             return "MedicationStatement"
         return None if traits & {NEGATED, FAMILY, HYPOTHETICAL} else "AllergyIntolerance"
+    if _names_allergy(mention):
+        return None if traits & _NOT_THE_PATIENTS else "AllergyIntolerance"
     if mention.category in (CONDITION, SYMPTOM):
         if HYPOTHETICAL in traits or mention.attribute("REACTION_OF") is not None:
             return None

@@ -23,9 +23,11 @@ class NotePool:
         self._executor: ProcessPoolExecutor | None = None
 
     def load(self) -> str:
-        """Start the processes, wait for the pipeline, and return its version."""
-        version: str = self.submit(note_reader.ready).result()
-        return version
+        """Start all processes, wait for their pipelines, and return the pipeline's version."""
+        # Processes start as work finds none idle: one piece each starts them all.
+        started = [self.submit(note_reader.ready) for _ in range(self.workers)]
+        versions: list[str] = [future.result() for future in started]
+        return versions[0]
 
     @property
     def is_started(self) -> bool:

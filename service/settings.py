@@ -37,7 +37,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("passphrase_file", "", "File holding the master passphrase (instead of a key file)."),
     Setting("api_token_file", "", "Accepted bearer tokens, hashed (see `chartlake token`)."),
     Setting("max_body_bytes", 134_217_728, "Largest request body, in bytes."),
-    Setting("max_note_bytes", 2_097_152, "Largest text of one note, in bytes."),
+    Setting("max_note_bytes", 1_048_576, "Largest text of one note, in bytes."),
     Setting("nlp", True, "Read notes as they arrive."),
     Setting("nlp_workers", 2, "Processes that read notes; with two, a long one holds up no other."),
     Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),

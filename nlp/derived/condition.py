@@ -3,7 +3,10 @@
 https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis those in a deciding
 section (assessment, problem list) count before the others; among those that count, present
 beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
-UNCERTAIN → provisional; HISTORICAL → inactive, unless the disease persists by nature (`history of
+UNCERTAIN → provisional and active, but what is only to be looked for (`rule out`, `r/o`, `evaluate
+for`, `consider`) is unconfirmed and what stands in a differential diagnosis is differential, both
+without a clinicalStatus: a search for active conditions must not find them. Without a clinicalStatus
+the category is encounter-diagnosis: the invariant con-3 asks problem list items for one. HISTORICAL → inactive, unless the disease persists by nature (`history of
 diabetes` is how clinicians write that somebody has it), then active. What the note says ended
 (`resolved`, `in remission`) has that clinicalStatus, whatever its nature.
 """
@@ -12,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from nlp.context import DIFFERENTIAL, RULE_OUT
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
 from nlp.mention import HISTORICAL, NEGATED, UNCERTAIN, Mention
 from nlp.rules import rows
@@ -19,6 +23,7 @@ from schemas import codes
 
 DECIDING_SECTIONS = frozenset(("assessment", "assessment_and_plan", "problem_list"))
 _PERSISTS = "c"
+_DOUBTS = {RULE_OUT: "unconfirmed", DIFFERENTIAL: "differential"}
 _ORDER = ("present", "past", "doubted", "denied")
 
 
@@ -55,6 +60,13 @@ def _ending(evidence: Sequence[Mention]) -> str | None:
     """How the note says that the disease ended; the last word on it."""
     said = [a for m in evidence if (a := m.attribute("STATUS")) is not None]
     return said[-1].value["status"] if said else None
+
+
+def _doubt(evidence: Sequence[Mention]) -> str:
+    """`provisional` when one mention holds the diagnosis for possible; else how it is thought of."""
+    said = [m.attribute("STATUS") for m in evidence]
+    kinds = {_DOUBTS.get(a.value["status"], "provisional") if a else "provisional" for a in said}
+    return next(kind for kind in ("provisional", "differential", "unconfirmed") if kind in kinds)
 
 
 def _is_there(group: Sequence[Mention]) -> bool:
@@ -94,14 +106,15 @@ def condition(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]
     first = next((m for m in evidence if concept_key(m) == key), mentions[0])
     resource = skeleton(source, "Condition", concept_key(first), evidence)
     persists = _PERSISTS in first.flags
-    verification = {"denied": "refuted", "doubted": "provisional"}.get(holds, "confirmed")
-    if holds != "denied":
+    verification = {"denied": "refuted", "doubted": _doubt(evidence)}.get(holds, "confirmed")
+    if verification in ("confirmed", "provisional"):
         clinical = "active"
         if holds == "past":
             clinical = _ending(evidence) or ("active" if persists else "inactive")
         resource["clinicalStatus"] = _status(codes.CONDITION_CLINICAL, clinical)
     resource["verificationStatus"] = _status(codes.CONDITION_VERIFICATION, verification)
-    category = "encounter-diagnosis" if source.encounter else "problem-list-item"
+    of_encounter = source.encounter or "clinicalStatus" not in resource
+    category = "encounter-diagnosis" if of_encounter else "problem-list-item"
     resource["category"] = [_status(codes.CONDITION_CATEGORY, category)]
     resource["code"] = codeable_concept(first.concepts, first.text)
     resource["subject"] = reference(source.patient)

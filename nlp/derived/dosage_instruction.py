@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/dosage.html
 """
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from nlp.mention import Mention
 from schemas import codes
 
 _KINDS = frozenset(
-    ("DOSE", "STRENGTH", "FORM", "ROUTE", "FREQUENCY", "DURATION", "AS_NEEDED", "TAPER")
+    ("DOSE", "STRENGTH", "FORM", "ROUTE", "FREQUENCY", "DURATION", "AS_NEEDED", "TAPER", "AMOUNT")
 )
 
 
@@ -44,6 +45,22 @@ def _timing(clause: Clause) -> dict[str, Any] | None:
     return {"repeat": repeat} if repeat else None
 
 
+# Forms that go one way only. Plasters against pain act in the skin beneath them.
+_INHALER = re.compile(r"\b(?:inhalers?|mdi|hfa|diskus|respimat|nebs?|nebuli[sz]ers?|ellipta)\b", re.I)
+_PATCH = re.compile(r"\bpatch(?:es)?\b", re.I)
+_LOCAL = re.compile(r"\b(?:lidocaine|lidoderm|capsaicin|menthol|diclofenac|salicylate)\b", re.I)
+
+
+def _route_of_form(mention: Mention) -> dict[str, str] | None:
+    """The route that the drug's form implies where none is written; `2 puffs` alone implies none."""
+    forms = " ".join([mention.text, *(a.text for a in mention.attributes if a.type == "FORM")])
+    if _INHALER.search(forms):
+        return {"code": "447694001", "display": "Respiratory tract route"}
+    if _PATCH.search(forms) and not _LOCAL.search(mention.text):
+        return {"code": "45890007", "display": "Transdermal route"}
+    return None
+
+
 def dosages(mention: Mention) -> list[dict[str, Any]]:
     """The Dosage entries; every one carries the whole instruction as written in `text`."""
     parts = [
@@ -64,17 +81,18 @@ def dosages(mention: Mention) -> list[dict[str, Any]]:
             entry["timing"] = timing
         if clause.as_needed:
             entry["asNeededBoolean"] = True
-        if clause.route is not None:
+        way = clause.route or _route_of_form(mention)
+        if way is not None:
             route: dict[str, Any] = {}
-            if clause.route.get("code"):
+            if way.get("code"):
                 route["coding"] = [
                     {
                         "system": codes.SNOMED,
-                        "code": clause.route["code"],
-                        "display": clause.route["display"],
+                        "code": way["code"],
+                        "display": way["display"],
                     }
                 ]
-            route["text"] = clause.route["display"]
+            route["text"] = way["display"]
             entry["route"] = route
         if clause.dose is not None:
             entry["doseAndRate"] = [_dose(clause.dose)]

@@ -86,7 +86,7 @@ def test_clinical_status(
     [
         ("Likely viral illness, less likely pneumonia.", "provisional", "active"),
         ("Doubt pneumonia.", "refuted", None),
-        ("Worried about pneumonia.", "provisional", "active"),
+        ("Worried about pneumonia.", "unconfirmed", None),
         ("Recently treated for pneumonia.", "confirmed", "inactive"),
     ],
 )

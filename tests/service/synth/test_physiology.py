@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.synth.physiology import creatinine_for
@@ -21,4 +21,6 @@ def test_published_values(female: bool, expected: int) -> None:
 def test_inverse(filtration: float, age: float, female: bool) -> None:
     creatinine, egfr = creatinine_for(filtration, age, female)
     assert creatinine > 0
+    # Below, creatinine is held at the least that laboratories report, and cannot be inverted.
+    assume(float(creatinine) >= 0.3)
     assert float(egfr) == pytest.approx(filtration, rel=0.05, abs=1)
