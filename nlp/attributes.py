@@ -34,7 +34,10 @@ _CHANGE = re.compile(
     rf"\bto\s+(?={NUMBER})|\b(?:restart|resum)ed\b[^.;\n]{{0,20}}?\bat\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
     re.IGNORECASE,
 )
-_BARE_AMOUNT = re.compile(r"[ \t]+(?P<n>\d{1,3}(?:,\d{3})+|\d{1,4}(?:\.\d{1,3})?)(?![\d%])[ \t]*")
+_BARE_AMOUNT = re.compile(
+    r"[ \t]*(?<=[ \t])(?P<n>\d{1,3}(?:,\d{3})+|\d{1,4}(?:\.\d{1,3})?(?P<second>/\d{1,3}(?:\.\d)?)?)"
+    r"(?![\d%/])[ \t]*"
+)
 _TELLING = frozenset(("FREQUENCY", "ROUTE", "AS_NEEDED", "DURATION"))
 # Without a frequency behind it a number may be a level, a year, or the number of the next item.
 _NO_AMOUNT = re.compile(r"\d+\.\d|(?:19|20)\d\d\b|\d[ \t]*\.")
@@ -71,7 +74,7 @@ class Attributes:
             if before is not None:
                 parts = find_parts(text, before, drug.start_char) + parts
             parts = _current(text, drug.end_char, parts)
-            parts = _with_bare_amount(text, drug.end_char, end, parts)
+            parts = _with_bare_amount(text, _after_change(text, drug.end_char, end), end, parts)
             if parts:
                 _attach(text, drug, parts)
         _share_with_brand(text, [drug for drug, _, _ in regions])
@@ -117,7 +120,9 @@ def _with_bare_amount(text: str, begin: int, end: int, parts: list[Part]) -> lis
     after = match.end()
     instructed = any(part.begin == after and part.kind in _TELLING for part in parts)
     if not instructed and (
-        _NO_AMOUNT.match(text, match.start("n")) or not _AMOUNT_ENDS.match(text, after)
+        match["second"]
+        or _NO_AMOUNT.match(text, match.start("n"))
+        or not _AMOUNT_ENDS.match(text, after)
     ):
         return parts
     return [Part("AMOUNT", *match.span("n")), *parts]

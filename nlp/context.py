@@ -70,7 +70,19 @@ _HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
 # `consider treatment of gout`.
 _ADJACENT = {"FAMILY_ADJACENT": FAMILY, "CONSIDERED": "RULE_OUT"}
 _FILLERS = frozenset(
-    ("a", "an", "the", "also", "acute", "new", "possible", "underlying", "early", "evaluation", "for")
+    (
+        "a",
+        "an",
+        "the",
+        "also",
+        "acute",
+        "new",
+        "possible",
+        "underlying",
+        "early",
+        "evaluation",
+        "for",
+    )
 )
 # Diagnoses that are only to be looked for, or one of several thought of: nobody holds that the
 # patient has them.

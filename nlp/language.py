@@ -120,7 +120,7 @@ def run_cuts(text: str) -> list[int]:
     return cuts
 
 
-class ClinicalTokenizer(Tokenizer):  # type: ignore[misc]
+class ClinicalTokenizer(Tokenizer):
     """spaCy's tokenizer in linear time for any text."""
 
     def __call__(self, string: str) -> Doc:

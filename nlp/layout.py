@@ -33,10 +33,9 @@ _DOSE_IN_LINE = re.compile(
     r"\d ?(?:mg|mcg|g|units?|meq|iu|ml|%|tabs?|caps?|puffs?)\b", re.IGNORECASE
 )
 _LINE_END = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
-_BLANKS = re.compile(
-    r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}"
-    r"|[\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
-)
+# Control characters part words; FHIR has no place for them.
+_BLANK = r"\t\x01-\x08\x0e-\x1f\x7f\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_BLANKS = re.compile(rf"[ {_BLANK}]{{2,}}|[{_BLANK}]")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad\x00]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _INDENT = re.compile(r"[ \t\xa0]*+")

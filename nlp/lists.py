@@ -155,7 +155,11 @@ def _sign_scopes(begin: int, line: str) -> list[Scope]:
         for sign in found
         if not sign["blank"]
         or sign["sign"] == "+"
-        or (plus and line[max(0, sign.start() - 2) : sign.start()].rstrip()[-1:] in ("", ",", ";", ":", "("))
+        or (
+            plus
+            and line[max(0, sign.start() - 2) : sign.start()].rstrip()[-1:]
+            in ("", ",", ";", ":", "(")
+        )
     ]
     if len(signs) < _MIN_SIGNS:
         return []

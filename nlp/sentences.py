@@ -19,9 +19,7 @@ _ABBREVIATIONS = re.compile(
     r"|e\.g|i\.e"
 )
 # A row of marks is read from its first one only, or `!!!!…` would take the square of its length.
-_TERMINATOR = re.compile(
-    r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s)|(?<=\w)[.!?](?=[A-Z][a-z])|;(?=\s)"
-)
+_TERMINATOR = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s)|(?<=\w)[.!?](?=[A-Z][a-z])|;(?=\s)")
 _BEFORE = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _AFTER = re.compile(r"\s*[\"'“‘(\[]?([A-Za-z0-9#+\-•*<>?])")
 _SMALL_START = re.compile(r"[a-z0-9]{3}[.!?]\s+[a-z]")

@@ -11,10 +11,13 @@
 | procedure; imaging or functional test without a value | Procedure |
 | hypothetical, body site, laboratory test without a value | none |
 
-Every resource is checked with the models of `fhir.resources` before it is given out.
+Every resource is checked with `schemas.validate` and, in a note of any usual length, with the
+models of `fhir.resources`, before it is given out.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -45,12 +48,16 @@ from nlp.mention import (
     UNCERTAIN,
     Mention,
 )
+from schemas.validate import validate
 
 __all__ = ["DerivationError", "NoteSource", "to_resources"]
 
 _NOT_THE_PATIENTS = frozenset((NEGATED, FAMILY, HYPOTHETICAL, UNCERTAIN))
 # `Seasonal allergies` are a disease of the nose.
 _NO_SUBSTANCE = frozenset(("seasonal", "environmental", "perennial", "nasal", "respiratory"))
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+# How much of one note the models of `fhir.resources` check, beside our own check of everything.
+_MODELLED_RESOURCES, _MODELLED_MENTIONS = 200, 8
 _PROCEDURE_LIKE = frozenset(("IMAGING", "FUNCTION"))
 
 
@@ -98,6 +105,21 @@ def _kind(mention: Mention) -> str | None:
     return None
 
 
+def _writable(mention: Mention) -> Mention:
+    """The mention with a blank for each character that no FHIR string may hold."""
+    quoted = (mention.text, *(attribute.text for attribute in mention.attributes))
+    if not any(_UNWRITABLE.search(text) for text in quoted):
+        return mention
+    return replace(
+        mention,
+        text=_UNWRITABLE.sub(" ", mention.text),
+        attributes=tuple(
+            replace(attribute, text=_UNWRITABLE.sub(" ", attribute.text))
+            for attribute in mention.attributes
+        ),
+    )
+
+
 def _group(mentions: Iterable[Mention], key: Callable[[Mention], str]) -> list[list[Mention]]:
     groups: dict[str, list[Mention]] = {}
     for mention in mentions:
@@ -114,10 +136,27 @@ class DerivationError(Exception):
     """A derived resource would not be valid FHIR. The message names elements, never note text."""
 
 
-def _checked(resource: dict[str, Any]) -> dict[str, Any]:
+def _checked(resource: dict[str, Any], number: int) -> dict[str, Any]:
+    """`resource`, the `number`th of its note, when it is valid FHIR; else raises DerivationError.
+
+    `schemas` looks at all of it. The models of `fhir.resources` take 0.3 ms a mention: they see the
+    first of the evidence, which is all built by one function, and the first resources of a book.
+    """
     resource_type = resource["resourceType"]
+    issues = validate(resource)
+    if issues:
+        places = ", ".join(
+            f"{(issue.expression or ('?',))[0].removeprefix(resource_type + '.')} ({issue.code})"
+            for issue in issues
+        )
+        raise _invalid(resource_type, places)
+    if number >= _MODELLED_RESOURCES:
+        return resource
+    seen = resource
+    if len(resource.get("extension", ())) > _MODELLED_MENTIONS:
+        seen = {**resource, "extension": resource["extension"][:_MODELLED_MENTIONS]}
     try:
-        _model(resource_type).model_validate(resource)
+        _model(resource_type).model_validate(seen)
     except ValidationError as error:
         # The error's own words quote the values, which are the patient's: keep only the places.
         places = ", ".join(
@@ -126,10 +165,14 @@ def _checked(resource: dict[str, Any]) -> dict[str, Any]:
                 include_url=False, include_context=False, include_input=False
             )
         )
-        raise DerivationError(
-            f"derived {resource_type} is not valid at {places}; report it with the pipeline version"
-        ) from None
+        raise _invalid(resource_type, places) from None
     return resource
+
+
+def _invalid(resource_type: str, places: str) -> DerivationError:
+    return DerivationError(
+        f"derived {resource_type} is not valid at {places}; report it with the pipeline version"
+    )
 
 
 def to_resources(
@@ -141,6 +184,7 @@ def to_resources(
     is the Provenance's time, the note's date when not given. Numbers are `Decimal`. Raises
     DerivationError for a resource that would not be valid (a bad reference or date in `source`).
     """
+    mentions = [_writable(mention) for mention in mentions]
     by_kind: dict[str, list[Mention]] = {}
     for mention in mentions:
         kind = _kind(mention)
@@ -166,7 +210,8 @@ def to_resources(
         found.append(procedure(group, source))
     for group in _group(by_kind.get("FamilyMemberHistory", ()), lambda m: relative(m)["code"]):
         found.append(family_member_history(group, source))
-    resources = [_checked(resource) for resource in found if resource is not None]
+    stated = (resource for resource in found if resource is not None)
+    resources = [_checked(resource, number) for number, resource in enumerate(stated)]
     if resources:
-        resources.append(_checked(provenance(resources, source, recorded)))
+        resources.append(_checked(provenance(resources, source, recorded), 0))
     return resources

@@ -3,12 +3,15 @@
 https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis those in a deciding
 section (assessment, problem list) count before the others; among those that count, present
 beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
-UNCERTAIN → provisional and active, but what is only to be looked for (`rule out`, `r/o`, `evaluate
-for`, `consider`) is unconfirmed and what stands in a differential diagnosis is differential, both
-without a clinicalStatus: a search for active conditions must not find them. Without a clinicalStatus
-the category is encounter-diagnosis: the invariant con-3 asks problem list items for one. HISTORICAL → inactive, unless the disease persists by nature (`history of
-diabetes` is how clinicians write that somebody has it), then active. What the note says ended
-(`resolved`, `in remission`) has that clinicalStatus, whatever its nature.
+HISTORICAL → inactive, unless the disease persists by nature (`history of diabetes` is how
+clinicians write that somebody has it), then active. What the note says ended (`resolved`,
+`in remission`) has that clinicalStatus, whatever its nature.
+
+UNCERTAIN → provisional and active; but what is only to be looked for (`rule out`, `r/o`,
+`evaluate for`, `consider`) is unconfirmed, and what stands in a differential diagnosis is
+differential, both without a clinicalStatus: a search for active conditions must not find them.
+Without a clinicalStatus the category is encounter-diagnosis, since the invariant con-3 asks
+problem list items for one.
 """
 
 from collections.abc import Sequence
@@ -63,7 +66,7 @@ def _ending(evidence: Sequence[Mention]) -> str | None:
 
 
 def _doubt(evidence: Sequence[Mention]) -> str:
-    """`provisional` when one mention holds the diagnosis for possible; else how it is thought of."""
+    """`provisional` when one mention holds the diagnosis for possible, else what all say."""
     said = [m.attribute("STATUS") for m in evidence]
     kinds = {_DOUBTS.get(a.value["status"], "provisional") if a else "provisional" for a in said}
     return next(kind for kind in ("provisional", "differential", "unconfirmed") if kind in kinds)

@@ -46,13 +46,15 @@ def _timing(clause: Clause) -> dict[str, Any] | None:
 
 
 # Forms that go one way only. Plasters against pain act in the skin beneath them.
-_INHALER = re.compile(r"\b(?:inhalers?|mdi|hfa|diskus|respimat|nebs?|nebuli[sz]ers?|ellipta)\b", re.I)
+_INHALER = re.compile(
+    r"\b(?:inhalers?|mdi|hfa|diskus|respimat|nebs?|nebuli[sz]ers?|ellipta)\b", re.I
+)
 _PATCH = re.compile(r"\bpatch(?:es)?\b", re.I)
 _LOCAL = re.compile(r"\b(?:lidocaine|lidoderm|capsaicin|menthol|diclofenac|salicylate)\b", re.I)
 
 
 def _route_of_form(mention: Mention) -> dict[str, str] | None:
-    """The route that the drug's form implies where none is written; `2 puffs` alone implies none."""
+    """The route that the drug's form implies where none is written; `2 puffs` implies none."""
     forms = " ".join([mention.text, *(a.text for a in mention.attributes if a.type == "FORM")])
     if _INHALER.search(forms):
         return {"code": "447694001", "display": "Respiratory tract route"}

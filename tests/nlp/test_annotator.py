@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nlp import Annotator, Mention, NoteSource, to_resources
 from nlp.annotator import chunks
+from schemas.validate import validate
 
 SOURCE = NoteSource("DocumentReference/n", "1", "Patient/p", None, "2024-01-01")
 _PIECES = st.sampled_from(
@@ -59,6 +60,18 @@ def test_resources_never_state_what_was_denied(annotator: Annotator, text: str) 
 
 @pytest.mark.parametrize(
     "text",
+    ["metformin 500 mg\x1bBID", "met\x00formin 500\x0cmg \ud800 daily", "type\x1c2\x07diabetes"],
+)
+def test_control_characters_do_not_reach_resources(annotator: Annotator, text: str) -> None:
+    mentions = annotator.annotate(text)
+    check(text, mentions)
+    found = to_resources(mentions, SOURCE)
+    assert len(found) == 2
+    assert all(validate(resource) == [] for resource in found)
+
+
+@pytest.mark.parametrize(
+    "text",
     [
         "", " ", "\n\n\n", "\x00", "😀😀😀", "\r\n\r\n", "((((((", "a" * 5000, "," * 3000,
         "NO NEWLINES " * 500, "\t|\t|\t|\n" * 200, "\ud800", "x\u2028y\u2029z\x85w", "é́́́́",
@@ -101,6 +114,42 @@ def test_abbreviation_that_the_note_defines_is_linked(annotator: Annotator) -> N
 def test_abbreviation_defined_as_something_else_is_not_the_disease(annotator: Annotator) -> None:
     text = "The physical exam (PE) was done. PE of the chest was normal."
     assert all(m.text != "PE" for m in annotator.annotate(text))
+
+
+def seconds(annotator: Annotator, text: str) -> float:
+    started = time.process_time()
+    to_resources(annotator.annotate(text), SOURCE)
+    return time.process_time() - started
+
+
+HOSTILE = [
+    "(", ")", "-", ".", "/", ":", ",", ";", "'", '"', "!", "_", "*", "[", " ", "\t", "\n", "\r",
+    "a", "1", "é", "😀", "\u0301", "\u200b", "\x1f", "(-", "a.", "1/", "_a", "\r\n \r\n", ": \n",
+    "A:\n", "no ", "mg ", "word ", "- a ", "cough\n", "no cough, ", "no cough ", "HTN (", "(CP) ",
+    "aspirin, ", "aspirin 81 mg daily. ", "BP 120/80, HR 70. ", "denies aspirin ", "mother cough ",
+    "plan aspirin ", "stopped aspirin, ", "Allergies: aspirin ", "Glucose: ", "aspirin (rash) ",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", HOSTILE)
+def test_hostile_text_takes_linear_time(annotator: Annotator, part: str) -> None:
+    # A chunk is 50 000 characters: only below that can the square of the length be seen.
+    half, whole = ((part * 50_000)[:size] for size in (25_000, 50_000))
+    assert seconds(annotator, whole) < 3 * seconds(annotator, half) + 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 200_000, "-" * 200_000, "." * 200_000, "a" + " " * 200_000 + "b", "x-" * 100_000,
+        "_" * 199_999 + "a", "BP " + "1" * 20_000, "no " * 50_000, "mg " * 50_000, "A:\n" * 66_000,
+        "no " + "aspirin, " * 5000, "denies " + "cough, " * 7000, "no " * 8000 + "x " * 9000,
+    ],
+)  # fmt: skip
+def test_hostile_text_is_read_in_seconds(annotator: Annotator, text: str) -> None:
+    assert seconds(annotator, text) < 10
 
 
 @pytest.mark.slow

@@ -25,6 +25,8 @@ def dosages(annotator: Annotator, source: NoteSource, text: str) -> list[dict[st
         ("Medications:\n1. aspirin 81\n", "81", None),
         ("metformin 1000 BID", "1000 BID", 2),
         ("lisinopril 20 daily", "20 daily", 1),
+        ("lisinopril 20/12.5 daily", "20/12.5 daily", 1),
+        ("Sertraline 50, increase to 100.", "100", None),
     ],
 )
 def test_number_without_unit_stays_in_the_text(

@@ -1,8 +1,10 @@
 """Tokens and norms."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nlp.language import blank, clinical_norm
+from nlp.language import blank, clinical_norm, run_cuts
 
 NLP = blank()
 
@@ -49,3 +51,24 @@ def test_spellings_share_a_norm(one: str, other: str) -> None:
 @pytest.mark.parametrize("word", ["pus", "mass", "diagnosis", "gas", "pancreas"])
 def test_singular_words_keep_their_s(word: str) -> None:
     assert clinical_norm(word) == word
+
+
+@given(
+    st.lists(st.sampled_from(["(", "-", "_", "a", "word ", "1/", " ", "\n", "é", "´", "x" * 250]))
+    .map("".join)
+    .map(lambda text: text * 40)
+)
+def test_tokens_of_long_runs_are_the_text(text: str) -> None:
+    doc = NLP.make_doc(text)
+    assert doc.text == text
+    assert all(text[t.idx : t.idx + len(t)] == t.text for t in doc)
+
+
+def test_only_long_runs_are_cut_and_never_inside_a_word() -> None:
+    assert run_cuts("a-b " * 500) == []
+    assert run_cuts("x" * 5000) == []
+    text = "pain,fever," * 100
+    cuts = run_cuts(text)
+    assert cuts
+    assert all(text[cut - 1] == "," for cut in cuts)
+    assert [token.text for token in NLP.make_doc(text)] == ["pain", ",", "fever", ","] * 100

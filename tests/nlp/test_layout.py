@@ -1,5 +1,7 @@
 """The clean copy and the way back."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,16 @@ def test_line_that_cannot_have_ended_goes_on(text: str) -> None:
 
 def test_bullet_starts_a_line_of_its_own() -> None:
     assert wrapped_line_starts("asthma and\n- cough") == set()
+
+
+def test_wrap_takes_the_blanks_around_it() -> None:
+    assert Layout("history of \t\n \t\xa0asthma").clean == "history of asthma"
+    assert Layout("history of\r\n  asthma").clean == "history of asthma"
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 200_000 + "b", " \n" * 100_000, "- \n" * 70_000])
+def test_layout_is_linear(text: str) -> None:
+    started = time.process_time()
+    layout = Layout(text)
+    assert time.process_time() - started < 2
+    assert layout.original_span(0, len(layout.clean))[1] <= len(text)

@@ -34,6 +34,8 @@ def conditions(
         ("Family hx unknown. Father MI at 50.", "father", "MI"),
         ("Her husband has dementia.", "husband", "dementia"),
         ("Roommate has influenza.", "roommate", "influenza"),
+        ("Mother's asthma is bad.", "mother", "asthma"),
+        ("Mother's side: stroke", "mother", "stroke"),
         ("Mother breast CA.", "mother", "breast CA"),
         ("Her kids have influenza.", "family member", "influenza"),
     ],
@@ -55,6 +57,7 @@ def test_illness_of_another(
         "Spoke with husband asthma is worse.",
         "Mother and father healthy. Asthma controlled.",
         "Mother reports asthma.",
+        "Lives at mother's house, asthma worse.",
         "Caregiver has noted asthma symptoms; asthma is worse.",
         "FHx: gout. PMHx: asthma.",
     ],
@@ -91,6 +94,7 @@ def test_no_condition_and_no_drug(annotator: Annotator, source: NoteSource, text
         ("CT chest to evaluate for PE.", "pe", "unconfirmed"),
         ("Screen for colon cancer and evaluate for anemia.", "anemia", "unconfirmed"),
         ("Consider hypothyroidism.", "hypothyroidism", "unconfirmed"),
+        ("Considered sepsis but unlikely.", "sepsis", "unconfirmed"),
         ("worried about cancer", "cancer", "unconfirmed"),
         ("DDx includes gout and cellulitis.", "cellulitis", "differential"),
         ("Differential diagnosis: PE, pneumonia", "pe", "differential"),
@@ -216,7 +220,11 @@ def test_seasonal_allergies_are_a_condition(annotator: Annotator, source: NoteSo
 
 @pytest.mark.parametrize(
     "text",
-    ["No driving on narcotics.", "No alcohol while on opioids.", "Do not drive when taking opioids."],
+    [
+        "No driving on narcotics.",
+        "No alcohol while on opioids.",
+        "Do not drive when taking opioids.",
+    ],
 )
 def test_warning_is_no_medication(annotator: Annotator, source: NoteSource, text: str) -> None:
     assert derive(annotator, source, text, "MedicationStatement") == []
