@@ -27,7 +27,7 @@ serve: $(STAMP) ## run the service on http://127.0.0.1:8080 (DATA=folder PORT=nu
 	$(BIN)/chartlake serve --data $(DATA) --port $(PORT)
 
 test: $(STAMP) ## run all tests, with coverage of the four packages
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: $(STAMP) imports ## check style and the import contracts
 	$(BIN)/ruff check .
