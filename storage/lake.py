@@ -99,6 +99,7 @@ class Lake:
             self._writer.close()
             self._database.close()
             self._segments.close()
+            _forget_columns(self.folder.segments)
             self._lock.release()
 
     @property
@@ -264,3 +265,10 @@ class Lake:
                 "at",
             )
         return at
+
+
+def _forget_columns(segments: Path) -> None:
+    """Let go of the decrypted columns that queries keep in memory: a closed lake shows nothing."""
+    from storage.analytics.column_cache import CACHE
+
+    CACHE.forget(str(segments))

@@ -49,15 +49,6 @@ def create_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put new content under a name at once: a reader, or a crash, sees the old or the new one."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    create_file(temporary, content)
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
 class FolderLock:
     """The right to write in a lake folder: one process, until it ends at the latest."""
 

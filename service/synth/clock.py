@@ -64,11 +64,6 @@ def us_date(day: int) -> str:
     return f"{text[5:7]}/{text[8:]}/{text[:4]}"
 
 
-def add_years(day: int, years: float) -> int:
-    """The day that lies this many years later, to the nearest day."""
-    return day + round(years * DAYS_PER_YEAR)
-
-
 def age_on(birth_day: int, day: int) -> int:
     """Completed years of age, as people count them."""
     born, now = date.fromordinal(birth_day), date.fromordinal(day)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.outcomes import FhirError
+from storage.analytics.column_cache import CACHE
 from storage.lake import Delete, Lake, Put
 
 from .fhir_samples import condition, medication_request, mention, observation, patient
@@ -172,3 +173,12 @@ def test_answers_leave_no_plaintext_behind(
     for path in (tmp_path / "lake").rglob("*"):
         if path.is_file():
             assert b"Zyzzyva" not in path.read_bytes(), path
+
+
+def test_a_closed_lake_leaves_no_decrypted_columns_in_memory(tmp_path: Path) -> None:
+    CACHE.forget("")
+    with Lake.open(tmp_path / "lake") as lake:
+        fill(lake, flush=True)
+        lake.sql("SELECT count(code) FROM condition")
+        assert CACHE.bytes > 0
+    assert CACHE.bytes == 0
