@@ -45,7 +45,9 @@ def write(first):
 
 for offset in (0, 1):
     threading.Thread(target=write, args=(start + offset,), daemon=True).start()
-print("ready", flush=True)
+with out:
+    sys.stdout.write("ready\\n")
+    sys.stdout.flush()
 while True:
     lake.flush()
 """
