@@ -13,11 +13,12 @@ from schemas.ids import format_instant
 from schemas.outcomes import error
 from storage import index
 from storage.operations import Prepared, stamped_body
+from storage.packed_ids import pack
 from storage.version_rows import current_row
 from storage.versions import Commit, Version, from_microseconds
 
 _INSERT_VERSION = (
-    "INSERT INTO version (v, type, id, version_id, t, method, deleted, patient_id) "
+    "INSERT INTO version (v, type, id, version_id, t, method, deleted, patient) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -136,17 +137,20 @@ def _store(
     if step.v is not None:
         connection.execute("UPDATE version SET t_end = ? WHERE v = ?", (position.t, step.v))
     deleted = operation.body is None
+    patient = (
+        _patient_of(connection, step) if deleted else _patient(connection, operation.patient_id)
+    )
     connection.execute(
         _INSERT_VERSION,
         (
             v,
             operation.type_term,
-            operation.id,
+            pack(operation.id),
             step.version_id + 1,
             position.t,
             operation.method,
             deleted,
-            _patient_of(connection, step) if deleted else operation.patient_id,
+            patient,
         ),
     )
     position.hot_rows += 1
@@ -161,10 +165,22 @@ def _store(
     return body
 
 
-def _patient_of(connection: apsw.Connection, step: _Step) -> str | None:
+def _patient(connection: apsw.Connection, id: str | None) -> int | None:
+    """The number of a patient's id, a new one where it has none."""
+    if id is None:
+        return None
+    key = pack(id)
+    found: int | None = connection.execute("SELECT id FROM patient WHERE packed = ?", (key,)).get
+    if found is None:
+        connection.execute("INSERT INTO patient (packed) VALUES (?)", (key,))
+        found = connection.last_insert_rowid()
+    return found
+
+
+def _patient_of(connection: apsw.Connection, step: _Step) -> int | None:
     """A tombstone stays with the patient of what it hides."""
-    found = connection.execute("SELECT patient_id FROM version WHERE v = ?", (step.v,)).get
-    return None if found is None else str(found)
+    found: int | None = connection.execute("SELECT patient FROM version WHERE v = ?", (step.v,)).get
+    return found
 
 
 def _tombstone(connection: apsw.Connection, step: _Step) -> Version:

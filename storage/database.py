@@ -5,7 +5,9 @@
 | `lake` | `name` | identity and layout of the lake |
 | `term` | `id` | text ↔ small number, for what recurs in every row (types, parameters, systems) |
 | `commit_log` | `t` | when commit `t` was made, and its first version |
-| `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it |
+| `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it;
+| | | `id` as in `storage.packed_ids` |
+| `patient` | `id` | patient id ↔ small number, for the `patient` of versions |
 | `hot_body` | `v` | its bytes, until a segment has them |
 | `segment` | `id` | one row a Parquet file: key, size, and up to which `v` it took its type |
 | `segment_begun` | `file` | files being written, to be removed after a crash |
@@ -24,14 +26,15 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from schemas.outcomes import error
-from storage import index
+from storage import index, packed_ids
 from storage.private_files import create_file
 
-LAYOUT = 1
+LAYOUT = 2
 
 _READER_CACHE_KIB = 16 * 1024
 _WRITER_CACHE_KIB = 64 * 1024
@@ -50,13 +53,13 @@ CREATE INDEX commit_log_instant ON commit_log (instant_us);
 CREATE TABLE version (
   v INTEGER PRIMARY KEY,
   type INTEGER NOT NULL,
-  id TEXT NOT NULL,
+  id BLOB NOT NULL,
   version_id INTEGER NOT NULL,
   t INTEGER NOT NULL,
   t_end INTEGER,
   method TEXT NOT NULL,
   deleted INTEGER NOT NULL,
-  patient_id TEXT,
+  patient INTEGER,
   segment INTEGER,
   segment_row INTEGER
 );
@@ -64,6 +67,7 @@ CREATE UNIQUE INDEX version_id ON version (type, id, version_id);
 CREATE INDEX version_type ON version (type, v);
 CREATE INDEX version_ended ON version (type, t_end) WHERE t_end IS NOT NULL;
 CREATE INDEX version_deleted ON version (type, t) WHERE deleted;
+CREATE TABLE patient (id INTEGER PRIMARY KEY, packed BLOB NOT NULL UNIQUE);
 CREATE TABLE hot_body (v INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE segment (
   id INTEGER PRIMARY KEY,
@@ -200,6 +204,13 @@ class Database:
         connection.execute(f"PRAGMA hexkey = '{(b'raw:' + self._key).hex()}'")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.set_busy_timeout(10_000)
+        connection.create_scalar_function(
+            packed_ids.UNPACK_SQL, _unpacked_id, 1, deterministic=True
+        )
         if not writable:
             connection.execute("PRAGMA query_only = ON")
         return connection
+
+
+def _unpacked_id(*keys: Any) -> str:
+    return packed_ids.unpack(keys[0])

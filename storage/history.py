@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 
+from storage.packed_ids import pack
 from storage.query.page import Cursors, Position
 from storage.reading import not_found
 from storage.version_rows import COLUMNS, FROM, Bodies
@@ -28,7 +29,7 @@ def history(
     """
     question = ["history", resource_type, id]
     where = "r.type = (SELECT id FROM term WHERE text = ?) AND r.id = ? AND r.t <= ?"
-    args: list[Any] = [resource_type, id, t]
+    args: list[Any] = [resource_type, pack(id), t]
     if cursor is not None:
         after = cursors.read(cursor, question)
         args[2] = after.t

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import FhirError, error
+from storage.packed_ids import pack
 from storage.terms import Terms
 from storage.version_rows import COLUMNS, FROM, Bodies
 from storage.versions import Version
@@ -25,7 +26,7 @@ def read(
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? AND r.t <= ? "
         "ORDER BY r.version_id DESC LIMIT 1",
-        (resource_type, id, t),
+        (resource_type, pack(id), t),
     ).fetchall()
     if not rows:
         raise not_found(resource_type, id)
@@ -48,7 +49,7 @@ def vread(
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
             "AND r.version_id = ?",
-            (resource_type, id, version_id),
+            (resource_type, pack(id), version_id),
         ).fetchall()
     if not rows:
         raise error(

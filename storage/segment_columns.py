@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from schemas.parse import parse_resource
 from schemas.views import flat_columns, flatten
+from storage.packed_ids import unpack
 from storage.versions import from_microseconds
 
 BASE = pa.schema(
@@ -41,8 +42,8 @@ _ARROW = {
 
 # The rows of the version table that `table` takes, in the order of its columns but the flat ones.
 VERSION_COLUMNS = (
-    "r.v, r.t, r.id, r.version_id, c.instant_us, r.method, r.deleted, r.patient_id, "
-    "ifnull(b.body, x'')"
+    "r.v, r.t, r.id, r.version_id, c.instant_us, r.method, r.deleted, "
+    "(SELECT packed FROM patient p WHERE p.id = r.patient), ifnull(b.body, x'')"
 )
 
 
@@ -77,6 +78,9 @@ def table(resource_type: str, rows: Sequence[Sequence[Any]]) -> pa.Table:
         flat = flatten(parse_resource(row[8])) if row[8] else {}
         for name in flat_names:
             columns[name].append(flat.get(name))
+    columns["id"] = [unpack(key) for key in columns["id"]]
+    patients = columns["patient_id"]
+    columns["patient_id"] = [None if key is None else unpack(key) for key in patients]
     columns["last_updated"] = [from_microseconds(value) for value in columns["last_updated"]]
     columns["deleted"] = [bool(value) for value in columns["deleted"]]
     arrays = [pa.array(columns[field.name], field.type) for field in target]

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
+from storage.packed_ids import pack, unpack
 from storage.terms import Terms
 from storage.versions import Version, from_microseconds
 
@@ -29,7 +30,7 @@ def current_row(
     row: tuple[int, int, int] | None = connection.execute(
         "SELECT v, version_id, deleted FROM version WHERE type = ? AND id = ? "
         "ORDER BY version_id DESC LIMIT 1",
-        (type_term, id),
+        (type_term, pack(id)),
     ).get
     return row
 
@@ -56,7 +57,7 @@ class Bodies:
         return [
             Version(
                 self._terms.text(connection, row[1]),
-                row[2],
+                unpack(row[2]),
                 row[3],
                 row[4],
                 from_microseconds(row[5]),
@@ -75,6 +76,6 @@ def _hot(connection: apsw.Connection, row: Sequence[Any]) -> bytes:
     if body is None:
         raise error(
             "internal",
-            f"The body of version {row[3]} of {row[2]} is missing. Run `chartlake verify`.",
+            f"The body of version {row[3]} of {unpack(row[2])} is missing. Run `chartlake verify`.",
         )
     return bytes(body)

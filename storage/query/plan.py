@@ -18,6 +18,7 @@ from schemas.ids import is_id
 from storage import index
 from storage.index import date
 from storage.index.probe import Probe
+from storage.packed_ids import pack
 from storage.query.escapes import unescape
 from storage.query.parse import Criterion, Query, bad_value
 from storage.terms import Terms
@@ -104,7 +105,7 @@ def _ids(criterion: Criterion) -> Condition:
     ids = [unescape(value) for value in criterion.values]
     if not all(is_id(id) for id in ids):
         raise bad_value(criterion.given, "an id has 1 to 64 letters, digits, dots and dashes")
-    return Condition(f"r.id IN ({', '.join('?' * len(ids))})", list(ids))
+    return Condition(f"r.id IN ({', '.join('?' * len(ids))})", [pack(id) for id in ids])
 
 
 def _last_updated(criterion: Criterion) -> Condition:

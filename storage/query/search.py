@@ -9,6 +9,7 @@ import apsw
 
 from schemas.outcomes import error
 from storage import index
+from storage.packed_ids import UNPACK_SQL
 from storage.query.page import Cursors, Position
 from storage.query.parse import Query, SortKey, parse
 from storage.query.plan import Plan, plan
@@ -114,7 +115,7 @@ def _key(
     connection: apsw.Connection, terms: Terms, resource_type: str, key: SortKey
 ) -> tuple[str, list[Any], bool]:
     if key.kind == "_id":
-        return "r.id", [], key.descending
+        return f"{UNPACK_SQL}(r.id)", [], key.descending
     if key.kind == "_lastUpdated":
         return "r.t", [], key.descending
     table, column = index.BY_TYPE[key.kind].NAME, _SORT_COLUMNS[key.kind]
