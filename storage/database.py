@@ -73,7 +73,6 @@ CREATE TABLE segment (
   id INTEGER PRIMARY KEY,
   type INTEGER NOT NULL,
   file TEXT NOT NULL UNIQUE,
-  wrapped_key BLOB NOT NULL,
   rows INTEGER NOT NULL,
   group_rows INTEGER NOT NULL,
   bytes INTEGER NOT NULL,

@@ -1,12 +1,14 @@
 """Moving bodies from the hot tier into segments, while others read and write.
 
-1. A transaction notes the file that is about to be made (`segment_begun`).
+1. A transaction notes the file that is about to be made (`segment_begun`); then the key store
+   gets its key.
 2. The file is written, encrypted, beside the lake's life; then made durable under its name.
 3. One transaction records the segment. From here on its versions belong to the segment for
    analytic queries; readers of single versions still take the hot bodies.
 4. Small transactions point the versions to their rows and drop the hot bodies ("settling").
 
-A crash before 3 leaves a file that 1 tells to remove; one after it is settled at the next start.
+A crash before 3 leaves a file that 1 tells to remove, and a key to destroy; one after it is settled
+at the next start.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from storage import segment_columns, segments
 from storage.commit import Position
 from storage.database import Database
 from storage.hot_rows import HotType, hot_types, hot_versions
-from storage.keys import new_key
 from storage.segment_store import Segment, SegmentStore
 from storage.terms import Terms
 from storage.writer import Writer
@@ -67,6 +68,7 @@ class Flusher:
     def start(self) -> None:
         """Clear up after a crash, then watch the hot tier."""
         self._remove_begun()
+        self._destroy_unknown_keys()
         self._settle_all()
         self._thread.start()
 
@@ -122,7 +124,7 @@ class Flusher:
             done = rows[-1][0]
 
     def _write_segment(self, hot: HotType, rows: Sequence[Sequence[Any]]) -> None:
-        name, key = str(uuid.uuid4()), new_key()
+        name = str(uuid.uuid4())
         versions = segment_columns.sorted_by_patient(
             hot.resource_type, segment_columns.table(hot.resource_type, rows)
         )
@@ -134,18 +136,17 @@ class Flusher:
             )
         )
         path = self._store.path(hot.resource_type, name)
+        key = self._store.keystore.add_segment_key(name)
         size, digest = segments.write(path, versions, name, key, group_rows)
-        wrapped = self._store.keystore.wrap_segment_key(key, name)
 
         def record(connection: apsw.Connection, position: Position) -> int:
             connection.execute("DELETE FROM segment_begun WHERE file = ?", (name,))
             connection.execute(
-                "INSERT INTO segment (type, file, wrapped_key, rows, group_rows, bytes, "
-                "sha256, min_v, max_v, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO segment (type, file, rows, group_rows, bytes, sha256, "
+                "min_v, max_v, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     hot.type_number,
                     name,
-                    wrapped,
                     len(rows),
                     group_rows,
                     size,
@@ -204,6 +205,12 @@ class Flusher:
             path.unlink(missing_ok=True)
         if begun:
             self._writer.run(lambda connection: connection.execute("DELETE FROM segment_begun"))
+
+    def _destroy_unknown_keys(self) -> None:
+        """Keys of segments that a crash kept from being, or that a removal did not get to."""
+        with self._database.reading() as connection:
+            known = {file for (file,) in connection.execute("SELECT file FROM segment")}
+        self._store.keystore.destroy_segment_keys(self._store.keystore.segment_names() - known)
 
 
 def _versions_in(segment: Segment) -> list[int]:

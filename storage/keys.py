@@ -30,7 +30,10 @@ _SCRYPT = {"n": 2**15, "r": 8, "p": 1}
 _SCRYPT_N_MAX = 2**20
 MIN_PASSPHRASE = 12
 
-_PURPOSE = b"chartlake datastore key"
+
+def datastore_purpose(lake_id: str) -> bytes:
+    """What the datastore key of a lake is bound to."""
+    return f"chartlake datastore key {lake_id}".encode()
 
 
 def new_key() -> bytes:
@@ -57,11 +60,14 @@ class MasterKey(Protocol):
     Implement it to keep the master key elsewhere (a KMS, an HSM): only `wrap` and `unwrap` see it.
     """
 
-    def wrap(self, key: bytes) -> dict[str, object]:
-        """The key, wrapped, as a JSON object that says all that `unwrap` needs, but no secret."""
+    def wrap(self, key: bytes, lake_id: str) -> dict[str, object]:
+        """The key, wrapped for one lake, as a JSON object: all that `unwrap` needs, no secret."""
 
-    def unwrap(self, wrapped: dict[str, object]) -> bytes:
-        """The key again. Raises FhirError `forbidden` when this is not the master key it needs."""
+    def unwrap(self, wrapped: dict[str, object], lake_id: str) -> bytes:
+        """The key again. Raises FhirError `forbidden` when this is not the master key it needs.
+
+        The same for what was wrapped for another lake; `unavailable` when a provider is not there.
+        """
 
     def describe(self) -> str:
         """Where the master key comes from, for messages; no secret."""
@@ -75,7 +81,9 @@ def _refused(description: str) -> FhirError:
     )
 
 
-def _unwrap(wrapping: bytes, wrapped: dict[str, object], kind: str, description: str) -> bytes:
+def _unwrap(
+    wrapping: bytes, wrapped: dict[str, object], lake_id: str, kind: str, description: str
+) -> bytes:
     if wrapped.get("provider") != kind:
         raise error(
             "forbidden",
@@ -84,7 +92,7 @@ def _unwrap(wrapping: bytes, wrapped: dict[str, object], kind: str, description:
         )
     try:
         data = base64.b64decode(str(wrapped.get("key")), validate=True)
-        return unwrap_key(wrapping, data, _PURPOSE)
+        return unwrap_key(wrapping, data, datastore_purpose(lake_id))
     except (binascii.Error, InvalidTag):
         raise _refused(description) from None
 
@@ -111,14 +119,14 @@ class KeyFileMasterKey:
             ) from None
         return cls(path)
 
-    def wrap(self, key: bytes) -> dict[str, object]:
+    def wrap(self, key: bytes, lake_id: str) -> dict[str, object]:
         """See `MasterKey`."""
-        wrapped = wrap_key(self._read(), key, _PURPOSE)
+        wrapped = wrap_key(self._read(), key, datastore_purpose(lake_id))
         return {"provider": self._KIND, "key": base64.b64encode(wrapped).decode()}
 
-    def unwrap(self, wrapped: dict[str, object]) -> bytes:
+    def unwrap(self, wrapped: dict[str, object], lake_id: str) -> bytes:
         """See `MasterKey`."""
-        return _unwrap(self._read(), wrapped, self._KIND, self.describe())
+        return _unwrap(self._read(), wrapped, lake_id, self._KIND, self.describe())
 
     def describe(self) -> str:
         """See `MasterKey`."""
@@ -161,10 +169,10 @@ class PassphraseMasterKey:
             raise error("value", f"A passphrase needs at least {MIN_PASSPHRASE} characters.")
         self._passphrase = passphrase
 
-    def wrap(self, key: bytes) -> dict[str, object]:
+    def wrap(self, key: bytes, lake_id: str) -> dict[str, object]:
         """See `MasterKey`."""
         salt = os.urandom(_SALT_BYTES)
-        wrapped = wrap_key(self._derive(salt, **_SCRYPT), key, _PURPOSE)
+        wrapped = wrap_key(self._derive(salt, **_SCRYPT), key, datastore_purpose(lake_id))
         return {
             "provider": self._KIND,
             "salt": base64.b64encode(salt).decode(),
@@ -172,7 +180,7 @@ class PassphraseMasterKey:
             "key": base64.b64encode(wrapped).decode(),
         }
 
-    def unwrap(self, wrapped: dict[str, object]) -> bytes:
+    def unwrap(self, wrapped: dict[str, object], lake_id: str) -> bytes:
         """See `MasterKey`."""
         key = b""
         if wrapped.get("provider") == self._KIND:
@@ -185,7 +193,7 @@ class PassphraseMasterKey:
                 key = self._derive(salt, n, r, p)
             except (binascii.Error, ValueError, KeyError):
                 raise _refused(self.describe()) from None
-        return _unwrap(key, wrapped, self._KIND, self.describe())
+        return _unwrap(key, wrapped, lake_id, self._KIND, self.describe())
 
     def describe(self) -> str:
         """See `MasterKey`."""

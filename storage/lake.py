@@ -59,7 +59,7 @@ class Lake:
         self._terms = Terms(self._writer.run)
         self._flusher = Flusher(self._database, self._writer, self._segments, self._terms)
         self._bodies = Bodies(self._terms, self._segments.bodies)
-        self._cursors = Cursors(self._keystore.cursor_key())
+        self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._hot_tables = HotTables(self._terms)
         try:
             self._flusher.start()

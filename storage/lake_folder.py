@@ -9,7 +9,8 @@ from pathlib import Path
 from schemas.outcomes import error
 from storage.database import Database
 from storage.keys import KeyFileMasterKey, MasterKey
-from storage.keystore import FILE_NAME, Keystore
+from storage.keystore import Keystore
+from storage.keystore_file import FILE_NAME
 from storage.private_files import FolderLock, make_folder, sync_folder
 
 
@@ -72,7 +73,7 @@ class LakeFolder:
                     "from a backup; a lake without it cannot be read.",
                 )
             master_key = master_key or KeyFileMasterKey(self.default_master_key)
-            keystore = Keystore.read(self.keystore, master_key)
+            keystore = Keystore.open(self.keystore, master_key)
             database = Database(self.database, keystore.database_key)
             database.check(keystore.lake_id)
             return keystore, database
@@ -96,10 +97,10 @@ class LakeFolder:
                 KeyFileMasterKey.create(self.default_master_key)
         for leftover in (unfinished, *self._companions(unfinished)):
             leftover.unlink(missing_ok=True)
-        keystore = Keystore.new()
+        keystore = Keystore.new(self.keystore, master_key)
         Database(unfinished, keystore.database_key).create(keystore.lake_id)
         sync_folder(self.path)
-        keystore.write(self.keystore, master_key)
+        keystore.write_new()
         unfinished.rename(self.database)
         sync_folder(self.path)
         return keystore, Database(self.database, keystore.database_key)

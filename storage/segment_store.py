@@ -24,7 +24,7 @@ _IDLE_FILES = 128
 # Decoded bodies, kept in memory for reads of neighbours (a patient's resources lie together).
 _CACHE_BYTES = 64 * 2**20
 
-_COLUMNS = "s.id, t.text, s.file, s.wrapped_key, s.rows, s.group_rows"
+_COLUMNS = "s.id, t.text, s.file, s.rows, s.group_rows"
 _FROM = "segment s JOIN term t ON t.id = s.type"
 
 
@@ -96,11 +96,10 @@ class SegmentStore:
             file.close(force=True)
 
     def _segment(self, row: Sequence[Any]) -> Segment:
-        id, resource_type, name, wrapped, rows, group_rows = row
+        id, resource_type, name, rows, group_rows = row
         found = self._segments.get(id)
         if found is None:
-            key = self.keystore.unwrap_segment_key(wrapped, name)
-            properties = segments.decryption_properties(name, key)
+            properties = segments.decryption_properties(name, self.keystore.segment_key(name))
             file = SegmentFile(self.path(resource_type, name), properties, rows)
             found = self._segments.setdefault(id, Segment(id, resource_type, group_rows, file))
         return found

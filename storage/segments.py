@@ -1,8 +1,8 @@
 """Segments: immutable Parquet files with Modular Encryption (AES-GCM, footer included).
 
 Every module of the file is encrypted with a random data key of the file's own, which the file holds
-wrapped under its segment key; the segment key is a row of the database. What the file says of it in
-the clear is its id.
+wrapped under its segment key; the segment key is an entry of the key store. What the file says of
+it in the clear is its id.
 https://github.com/apache/parquet-format/blob/master/Encryption.md
 """
 

@@ -49,7 +49,7 @@ def verify(
 ) -> list[Finding]:
     """Everything found wrong, in one consistent state of the lake; empty when nothing is."""
     with database.reading() as connection:
-        found = list(_database(connection))
+        found = list(_database(connection)) or list(_keys(connection, store))
         if found:
             return found
         broken: set[int] = set()
@@ -73,6 +73,20 @@ def _database(connection: apsw.Connection) -> Iterator[Finding]:
                 yield Finding("hot.db", str(line))
     except apsw.Error as failure:
         yield Finding("hot.db", f"a page cannot be read ({type(failure).__name__})")
+
+
+def _keys(connection: apsw.Connection, store: SegmentStore) -> Iterator[Finding]:
+    """Every segment must have its key; one without it cannot be read, nor what it holds checked."""
+    store.keystore.reload()
+    there = store.keystore.segment_names()
+    for resource_type, name in connection.execute(
+        "SELECT t.text, s.file FROM segment s JOIN term t ON t.id = s.type ORDER BY s.id"
+    ):
+        if name not in there:
+            yield Finding(
+                f"lake/{resource_type}/{name}.parquet",
+                "its key is missing in keys/keystore.json; bring back the current key store",
+            )
 
 
 def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]:

@@ -10,7 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.outcomes import FhirError
 from storage import flush, segments, writer
+from storage.keys import KeyFileMasterKey
+from storage.keystore import Keystore
 from storage.lake import Delete, Lake, Put
 
 Make = Callable[..., dict[str, Any]]
@@ -81,6 +84,28 @@ def test_each_segment_has_its_own_key(lake: Lake, patient: Make) -> None:
     first, second = lake.snapshot().segments("Patient")
     with pytest.raises((OSError, ValueError)):
         pq.ParquetFile(first.path, decryption_properties=second.decryption_properties).read()
+
+
+def test_a_segment_whose_key_is_destroyed_cannot_be_read_and_says_so(
+    tmp_path: Path, patient: Make
+) -> None:
+    with Lake.open(tmp_path / "lake") as lake:
+        lake.transact([Put(patient())])
+        lake.flush()
+        (segment,) = lake.snapshot().segments("Patient")
+        name = segment.path.stem
+    keystore = Keystore.open(
+        tmp_path / "lake" / "keys" / "keystore.json",
+        KeyFileMasterKey(tmp_path / "lake" / "keys" / "master.key"),
+    )
+    assert keystore.segment_names() == {name}
+    keystore.destroy_segment_keys([name])
+    with Lake.open(tmp_path / "lake") as lake:
+        with pytest.raises(FhirError) as refused:
+            lake.read("Patient", "p1")
+        assert f"{name} cannot be read: its key was destroyed" in str(refused.value)
+        (finding,) = lake.verify()
+        assert f"{name}.parquet: its key is missing" in str(finding)
 
 
 def test_a_type_is_cut_into_several_segments(
@@ -196,4 +221,8 @@ def test_a_flush_that_stops_at_any_step_loses_nothing(
         assert everything(lake) == before
         assert lake.verify() == []
         assert lake.stats()["segments"] == 1
-        assert len(list((path / "lake").rglob("*.parquet*"))) == 1
+        (file,) = (path / "lake").rglob("*.parquet*")
+    # Keys of files that never came to be are gone with them.
+    master_key = KeyFileMasterKey(path / "keys" / "master.key")
+    keystore = Keystore.open(path / "keys" / "keystore.json", master_key)
+    assert keystore.segment_names() == {file.stem}

@@ -18,6 +18,8 @@ from storage.keys import (
     wrap_key,
 )
 
+LAKE = "7d6a2d9e-0000-4000-8000-000000000000"
+
 
 def test_wrapped_key_needs_the_same_key_and_purpose() -> None:
     wrapping, key = new_key(), new_key()
@@ -46,7 +48,7 @@ def test_key_file_is_private_and_never_overwritten(tmp_path: Path) -> None:
     assert refused.value.category == "conflict"
     assert path.read_bytes() == before
     key = new_key()
-    assert KeyFileMasterKey(path).unwrap(master.wrap(key)) == key
+    assert KeyFileMasterKey(path).unwrap(master.wrap(key, LAKE), LAKE) == key
 
 
 def test_key_file_readable_by_others_is_refused(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_key_file_readable_by_others_is_refused(tmp_path: Path) -> None:
     for mode in (0o640, 0o604, 0o660):
         os.chmod(master.path, mode)
         with pytest.raises(FhirError, match="chmod 600"):
-            master.wrap(new_key())
+            master.wrap(new_key(), LAKE)
 
 
 @pytest.mark.parametrize("content", [b"", b"not base64!", b"c2hvcnQ="])
@@ -63,22 +65,22 @@ def test_key_file_with_other_content_is_refused(tmp_path: Path, content: bytes) 
     path.write_bytes(content)
     path.chmod(0o600)
     with pytest.raises(FhirError, match="no master key file"):
-        KeyFileMasterKey(path).wrap(new_key())
+        KeyFileMasterKey(path).wrap(new_key(), LAKE)
 
 
 def test_missing_key_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FhirError, match=r"gone\.key"):
-        KeyFileMasterKey(tmp_path / "gone.key").wrap(new_key())
+        KeyFileMasterKey(tmp_path / "gone.key").wrap(new_key(), LAKE)
 
 
 def test_passphrase_opens_only_with_itself() -> None:
     key = new_key()
-    wrapped = PassphraseMasterKey("correct horse battery").wrap(key)
+    wrapped = PassphraseMasterKey("correct horse battery").wrap(key, LAKE)
     assert int(str(wrapped["n"])) >= 2**15
     assert "horse" not in str(wrapped)
-    assert PassphraseMasterKey("correct horse battery").unwrap(wrapped) == key
+    assert PassphraseMasterKey("correct horse battery").unwrap(wrapped, LAKE) == key
     with pytest.raises(FhirError) as refused:
-        PassphraseMasterKey("correct horse batterz").unwrap(wrapped)
+        PassphraseMasterKey("correct horse batterz").unwrap(wrapped, LAKE)
     assert refused.value.category == "forbidden"
 
 
@@ -91,13 +93,13 @@ def test_providers_do_not_open_each_others_keys(tmp_path: Path) -> None:
     file = KeyFileMasterKey.create(tmp_path / "master.key")
     passphrase = PassphraseMasterKey("correct horse battery")
     with pytest.raises(FhirError, match="key-file"):
-        passphrase.unwrap(file.wrap(new_key()))
+        passphrase.unwrap(file.wrap(new_key(), LAKE), LAKE)
     with pytest.raises(FhirError, match="passphrase"):
-        file.unwrap(passphrase.wrap(new_key()))
+        file.unwrap(passphrase.wrap(new_key(), LAKE), LAKE)
 
 
 @pytest.mark.parametrize("cost", [{"n": 2}, {"n": 2**40}, {"r": "x"}, {"salt": "?"}])
 def test_passphrase_refuses_forged_costs(cost: dict[str, object]) -> None:
     master = PassphraseMasterKey("correct horse battery")
     with pytest.raises(FhirError):
-        master.unwrap({**master.wrap(new_key()), **cost})
+        master.unwrap({**master.wrap(new_key(), LAKE), **cost}, LAKE)

@@ -49,7 +49,8 @@ def test_layout_is_the_documented_one(tmp_path: Path) -> None:
         str(p.relative_to(tmp_path / "lake")) for p in (tmp_path / "lake").rglob("*") if p.is_file()
     }
     parquet = {name for name in files if name.endswith(".parquet")}
-    assert files - parquet == {"keys/keystore.json", "keys/master.key", "hot.db", "lock"}
+    keys = {"keys/keystore.json", "keys/lock", "keys/master.key"}
+    assert files - parquet == {*keys, "hot.db", "lock"}
     assert len(parquet) == 1
     assert next(iter(parquet)).startswith("lake/Patient/")
 
@@ -99,11 +100,19 @@ def test_missing_database_is_refused_and_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "lake" / "hot.db").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"format": 1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"format": 2}', b"\xff"])
 def test_damaged_keystore_is_refused(tmp_path: Path, content: bytes) -> None:
     make(tmp_path / "lake")
     (tmp_path / "lake" / "keys" / "keystore.json").write_bytes(content)
     assert refusal(tmp_path / "lake").category == "invalid"
+
+
+def test_keystore_of_an_earlier_release_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "lake")
+    (tmp_path / "lake" / "keys" / "keystore.json").write_bytes(b'{"format": 1}')
+    failure = refusal(tmp_path / "lake")
+    assert failure.category == "not-supported"
+    assert "format 1; this release reads format 2" in str(failure)
 
 
 def test_keystore_of_another_lake_is_refused(tmp_path: Path) -> None:
