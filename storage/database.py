@@ -9,7 +9,8 @@
 | | | `id` as in `storage.packed_ids` |
 | `patient` | `id` | patient id ↔ small number, for the `patient` of versions |
 | `hot_body` | `v` | its bytes, until a segment has them |
-| `segment` | `id` | one row a Parquet file: key, size, and up to which `v` it took its type |
+| `segment` | `id` | one row a Parquet file: size, digest, which `v` it has, which sorted `run` it
+| | | is a part of, its `state` (0 settling, 1 live, 2 retired), retired since when (0: erased) |
 | `segment_begun` | `file` | files being written, to be removed after a crash |
 | `consumer_cursor` | `name` | last `t` that a consumer has dealt with |
 | `resource_count` | `type` | current resources of a type |
@@ -70,7 +71,7 @@ CREATE INDEX version_deleted ON version (type, t) WHERE deleted;
 CREATE TABLE patient (id INTEGER PRIMARY KEY, packed BLOB NOT NULL UNIQUE);
 CREATE TABLE hot_body (v INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE segment (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   type INTEGER NOT NULL,
   file TEXT NOT NULL UNIQUE,
   rows INTEGER NOT NULL,
@@ -79,7 +80,9 @@ CREATE TABLE segment (
   sha256 BLOB NOT NULL,
   min_v INTEGER NOT NULL,
   max_v INTEGER NOT NULL,
-  settled INTEGER NOT NULL
+  state INTEGER NOT NULL,
+  run INTEGER NOT NULL,
+  retired_us INTEGER
 );
 CREATE INDEX segment_type ON segment (type, max_v);
 CREATE TABLE segment_begun (file TEXT PRIMARY KEY, type INTEGER NOT NULL) WITHOUT ROWID;

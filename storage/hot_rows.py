@@ -13,7 +13,8 @@ import apsw
 from storage.segment_columns import VERSION_COLUMNS
 from storage.terms import Terms
 
-_FLUSHED_V = "ifnull((SELECT max(max_v) FROM segment WHERE type = {type}), 0)"
+# 2: retired (`segment_store.RETIRED`); its rows are in others, or nowhere any more.
+_FLUSHED_V = "ifnull((SELECT max(max_v) FROM segment WHERE type = {type} AND state <> 2), 0)"
 
 
 @dataclass(frozen=True, slots=True)

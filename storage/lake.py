@@ -17,11 +17,16 @@ from storage import history, reading, statistics, verify
 from storage.flush import Flusher
 from storage.keys import MasterKey
 from storage.lake_folder import LakeFolder
+from storage.new_segments import NewSegments
 from storage.operations import Delete, Operation, Put, prepare
 from storage.query import search
 from storage.query.page import Cursors
 from storage.reindex import reindex
+from storage.retirement import Retirement
+from storage.rewrite import Rewriter
+from storage.segment_files import LocalSegmentFiles
 from storage.segment_store import SegmentStore
+from storage.settling import Settler
 from storage.snapshot import HotTables, Snapshot
 from storage.terms import Terms
 from storage.verify import Finding
@@ -52,12 +57,18 @@ class Lake:
             raise
 
     def _start(self) -> None:
-        self._segments = SegmentStore(self.folder.segments, self._keystore)
+        files = LocalSegmentFiles(self.folder.segments)
+        self._segments = SegmentStore(files, self._keystore, self._database)
         self._writer = Writer(
             self._database.writer(), lambda position: self._flusher.wake(position)
         )
         self._terms = Terms(self._writer.run)
-        self._flusher = Flusher(self._database, self._writer, self._segments, self._terms)
+        parts = (self._database, self._writer, self._segments, self._terms)
+        new_segments = NewSegments(*parts)
+        settler = Settler(self._database, self._writer, self._segments)
+        self._flusher = Flusher(*parts, new_segments, settler)
+        self._retirement = Retirement(*parts)
+        self._rewriter = Rewriter(*parts, new_segments, settler)
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._hot_tables = HotTables(self._terms)
@@ -99,7 +110,7 @@ class Lake:
             self._writer.close()
             self._database.close()
             self._segments.close()
-            _forget_columns(self.folder.segments)
+            _forget_columns(self._segments.files.place)
             self._lock.release()
 
     @property
@@ -267,8 +278,8 @@ class Lake:
         return at
 
 
-def _forget_columns(segments: Path) -> None:
+def _forget_columns(place: str) -> None:
     """Let go of the decrypted columns that queries keep in memory: a closed lake shows nothing."""
     from storage.analytics.column_cache import CACHE
 
-    CACHE.forget(str(segments))
+    CACHE.forget(place)

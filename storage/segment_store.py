@@ -1,22 +1,28 @@
-"""The segments of a lake: where they lie, their keys, and the bodies in them."""
+"""The segments of a lake: their states, their keys, who reads them, and the bodies in them."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter, OrderedDict, deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, error
 from storage import segments
+from storage.database import Database
 from storage.keystore import Keystore
+from storage.segment_files import SegmentFiles
 from storage.segments import SegmentFile
+
+# What a segment is for readers (`segment.state`).
+SETTLING = 0  # its versions are being pointed to it; analytic queries read it
+LIVE = 1
+RETIRED = 2  # others have its rows; its file waits until no one can be reading it
 
 # Opened files kept for the next read: opening one costs as much as decoding a row group.
 _IDLE_FILES = 128
@@ -39,49 +45,118 @@ class Segment:
 
 
 class SegmentStore:
-    """Opens segments; decodes and caches row groups."""
+    """Opens segments; decodes and caches row groups; knows which are being read."""
 
-    def __init__(self, folder: Path, keystore: Keystore) -> None:
-        self.folder = folder
+    def __init__(self, files: SegmentFiles, keystore: Keystore, database: Database) -> None:
+        self.files = files
         self.keystore = keystore
+        self._database = database
         self._segments: dict[int, Segment] = {}
+        self._removed: set[int] = set()
+        self._pins: Counter[int] = Counter()
+        self._unpinned: deque[int] = deque()
         self._idle: dict[int, list[Any]] = {}
         self._idle_files = 0
         self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def path(self, resource_type: str, name: str) -> Path:
-        """Where the segment file `name` of a type lies."""
-        return self.folder / resource_type / f"{name}.parquet"
-
     def of_type(self, connection: apsw.Connection, type_number: int) -> list[Segment]:
-        """The segments of a type."""
+        """The segments that hold the flushed versions of a type, each version once."""
         rows = connection.execute(
-            f"SELECT {_COLUMNS} FROM {_FROM} WHERE s.type = ? ORDER BY s.id", (type_number,)
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE s.type = ? AND s.state <> {RETIRED} "
+            "ORDER BY s.id",
+            (type_number,),
         )
         return [self._segment(row) for row in rows]
 
     def all(self, connection: apsw.Connection) -> list[Segment]:
-        """Every segment."""
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM {_FROM} ORDER BY s.id")
+        """The segments of every type, as `of_type` gives them."""
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE s.state <> {RETIRED} ORDER BY s.id"
+        )
         return [self._segment(row) for row in rows]
+
+    def get(self, connection: apsw.Connection, segment: int) -> Segment:
+        """A segment by its number, also a retired one. FhirError `conflict` when it was erased."""
+        found = self._segments.get(segment)
+        if found is None:
+            row: Any = connection.execute(
+                f"SELECT {_COLUMNS} FROM {_FROM} WHERE s.id = ?", (segment,)
+            ).get
+            if row is None:
+                raise _erased()
+            found = self._segment(row)
+        return found
 
     def bodies(
         self, connection: apsw.Connection, segment: int, rows: Sequence[int]
     ) -> dict[int, bytes]:
-        """The bodies in some rows of a segment. Raises FhirError `internal` when unreadable."""
-        found = self._segments.get(segment)
-        if found is None:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM {_FROM} WHERE s.id = ?", (segment,)
-            ).get
-            found = self._segment(row)
+        """The bodies in some rows of a segment.
+
+        Raises FhirError: `internal` (it is damaged), `unavailable` (its store cannot be reached),
+        `conflict` (it was erased while the reader was on its way).
+        """
+        found = self.get(connection, segment)
         out: dict[int, bytes] = {}
         for row_number in rows:
             group, offset = divmod(row_number, found.group_rows)
             out[row_number] = self._group(found, group)[offset].as_py()
         return out
+
+    # Who reads which segment
+
+    def pin(self, ids: Collection[int]) -> bool:
+        """Keep the files of some segments until `unpin`; False when one of them is gone already."""
+        with self._lock:
+            if not self._removed.isdisjoint(ids):
+                return False
+            self._pins.update(ids)
+            return True
+
+    def unpin(self, ids: Iterable[int]) -> None:
+        """Let go of what was pinned. Takes no lock: it is called by the garbage collector."""
+        self._unpinned.extend(ids)
+
+    def take_out(self, wanted: Iterable[int], *, pinned: bool) -> list[int]:
+        """Refuse further readers of some segments, and forget their keys, files and bodies.
+
+        Those that a snapshot has pinned are left out, unless `pinned`. Returns what was taken out.
+        """
+        with self._lock:
+            while self._unpinned:
+                self._pins[self._unpinned.popleft()] -= 1
+            taken = [id for id in wanted if pinned or self._pins[id] <= 0]
+            self._removed.update(taken)
+            idle = [file for id in taken for file in self._idle.pop(id, ())]
+            self._idle_files -= len(idle)
+            for key in [key for key in self._groups if key[0] in self._removed]:
+                self._bytes -= self._groups.pop(key).nbytes
+            for id in taken:
+                self._segments.pop(id, None)
+                del self._pins[id]
+        for file in idle:
+            file.close(force=True)
+        return taken
+
+    def explain(self, file: SegmentFile, exception: BaseException) -> FhirError:
+        """What reading a segment failed of; see `SegmentFile.failure`."""
+        if isinstance(exception, FhirError) and exception.category != "internal":
+            return exception
+        with self._database.reading() as connection:
+            state = connection.execute("SELECT state FROM segment WHERE file = ?", (file.name,)).get
+        if state is None or state == RETIRED:
+            return _erased()
+        unreachable = self.files.failure(exception)
+        if unreachable is not None:
+            return unreachable
+        if isinstance(exception, FhirError):
+            return exception
+        return error(
+            "internal",
+            f"Segment {file.name} of {file.resource_type} cannot be read "
+            f"({type(exception).__name__}). Run `chartlake verify`.",
+        )
 
     def close(self) -> None:
         """Forget keys, opened files and decoded bodies."""
@@ -98,11 +173,28 @@ class SegmentStore:
     def _segment(self, row: Sequence[Any]) -> Segment:
         id, resource_type, name, rows, group_rows = row
         found = self._segments.get(id)
-        if found is None:
-            properties = segments.decryption_properties(name, self.keystore.segment_key(name))
-            file = SegmentFile(self.path(resource_type, name), properties, rows)
-            found = self._segments.setdefault(id, Segment(id, resource_type, group_rows, file))
-        return found
+        if found is not None:
+            return found
+        file = SegmentFile(
+            name,
+            resource_type,
+            self.files.filesystem,
+            self.files.path(resource_type, name),
+            self.files.cache_key(resource_type, name),
+            None,
+            rows,
+            self.explain,
+        )
+        try:
+            key = self.keystore.segment_key(name)
+        except FhirError as failure:
+            raise self.explain(file, failure) from None
+        file = replace(file, decryption_properties=segments.decryption_properties(name, key))
+        segment = Segment(id, resource_type, group_rows, file)
+        with self._lock:
+            if id not in self._removed:
+                segment = self._segments.setdefault(id, segment)
+        return segment
 
     def _group(self, segment: Segment, group: int) -> pa.ChunkedArray:
         key = (segment.id, group)
@@ -115,14 +207,10 @@ class SegmentStore:
             file = self._take(segment)
             bodies = file.read_row_group(group, columns=["body"]).column(0)
         except (OSError, ValueError, pa.ArrowException) as failure:
-            raise error(
-                "internal",
-                f"Segment {segment.file.path.name} of {segment.resource_type} cannot be read "
-                f"({type(failure).__name__}). Run `chartlake verify`.",
-            ) from None
+            raise segment.file.failure(failure) from None
         self._give(segment, file)
         with self._lock:
-            if key not in self._groups:
+            if key not in self._groups and segment.id not in self._removed:
                 self._groups[key] = bodies
                 self._bytes += bodies.nbytes
             while self._bytes > _CACHE_BYTES and len(self._groups) > 1:
@@ -137,9 +225,7 @@ class SegmentStore:
             if idle:
                 self._idle_files -= 1
                 return idle.pop()
-        return pq.ParquetFile(
-            segment.file.path, decryption_properties=segment.file.decryption_properties
-        )
+        return segment.file.open()
 
     def _give(self, segment: Segment, file: pq.ParquetFile) -> None:
         with self._lock:
@@ -148,3 +234,7 @@ class SegmentStore:
                 self._idle_files += 1
                 return
         file.close(force=True)
+
+
+def _erased() -> FhirError:
+    return error("conflict", "What was asked for was erased while it was read; ask again.")

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import os
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as fs
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 from cryptography.exceptions import InvalidTag
 
+from schemas.outcomes import FhirError
 from storage.keys import unwrap_key, wrap_key
-from storage.private_files import make_folder, sync_file, sync_folder
+from storage.segment_files import SegmentFiles, Sink
 
 _PURPOSE = b"chartlake parquet data key"
 
@@ -35,14 +37,39 @@ _NO_DICTIONARY = frozenset({"v", "t", "id", "last_updated", "body"})
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """One segment, as a reader opens it: `pq.ParquetFile(path, decryption_properties=…)`.
+    """One segment, as a reader opens it.
 
-    The properties may be shared by threads; an opened ParquetFile may not.
+    Its fields may be shared by threads; an opened ParquetFile may not.
     """
 
-    path: Path
+    name: str
+    resource_type: str
+    filesystem: fs.FileSystem
+    path: str
+    cache_key: str
     decryption_properties: object
     rows: int
+    explain: Callable[[SegmentFile, BaseException], FhirError] = field(repr=False, compare=False)
+
+    def open(self, **options: Any) -> pq.ParquetFile:
+        """The file, opened; `options` as of `pyarrow.parquet.ParquetFile`. OSError, ArrowException.
+
+        Give what is raised, here or by reading, to `failure`.
+        """
+        return pq.ParquetFile(
+            self.path,
+            filesystem=self.filesystem,
+            decryption_properties=self.decryption_properties,
+            **options,
+        )
+
+    def failure(self, exception: BaseException) -> FhirError:
+        """What to tell a client when reading this segment raised `exception`.
+
+        `conflict` when it was erased meanwhile, `unavailable` when its store cannot be reached,
+        `internal` when it is damaged.
+        """
+        return self.explain(self, exception)
 
 
 class _SegmentKms(pe.KmsClient):
@@ -79,53 +106,70 @@ def decryption_properties(key_id: str, key: bytes) -> object:
     return _factory(key_id, key).file_decryption_properties(pe.KmsConnectionConfig(), configuration)
 
 
-def group_rows(versions: pa.Table) -> int:
+def group_rows(body_bytes: int, rows: int) -> int:
     """Rows in a row group, by the size of the bodies."""
-    mean = versions["body"].nbytes // max(versions.num_rows, 1) + 1
+    mean = body_bytes // max(rows, 1) + 1
     return max(_MIN_GROUP_ROWS, min(_MAX_GROUP_ROWS, _GROUP_BYTES // mean))
 
 
-def write(
-    path: Path, versions: pa.Table, key_id: str, key: bytes, rows_in_group: int
-) -> tuple[int, bytes]:
-    """Write a segment; under its name, whole and durable, on return. Its size and SHA-256.
+class SegmentWriter:
+    """Writes a segment, one row group after another. Use `writing`."""
+
+    def __init__(self, writer: pq.ParquetWriter, sink: Sink) -> None:
+        self._writer = writer
+        self._sink = sink
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far; all of them when `writing` is over."""
+        return self._sink.bytes
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the file, when `writing` is over."""
+        return self._sink.sha256
+
+    def write(self, versions: pa.Table, rows_in_group: int) -> None:
+        """Append row groups; only a segment's last one may have fewer rows than `rows_in_group`."""
+        self._writer.write_table(versions, row_group_size=rows_in_group)
+
+
+@contextlib.contextmanager
+def writing(
+    files: SegmentFiles, resource_type: str, name: str, schema: pa.Schema, key: bytes
+) -> Iterator[SegmentWriter]:
+    """Write a segment; it is under its name, whole and durable, at the end of the block.
 
     Nothing is ever written in the clear: the file is encrypted from its first byte on.
     """
-    make_folder(path.parent)
     configuration = pe.EncryptionConfiguration(
-        footer_key=key_id,
+        footer_key=name,
         uniform_encryption=True,
         encryption_algorithm="AES_GCM_V1",
         plaintext_footer=False,
         double_wrapping=False,
         data_key_length_bits=256,
     )
-    properties = _factory(key_id, key).file_encryption_properties(
+    properties = _factory(name, key).file_encryption_properties(
         pe.KmsConnectionConfig(), configuration
     )
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        dictionary = [name for name in versions.column_names if name not in _NO_DICTIONARY]
-        with pq.ParquetWriter(
-            file,
-            versions.schema,
+    dictionary = [column for column in schema.names if column not in _NO_DICTIONARY]
+    with files.writing(resource_type, name) as sink:
+        writer = pq.ParquetWriter(
+            sink,
+            schema,
             compression="zstd",
-            use_dictionary=[_leaf(versions.schema, name) for name in dictionary],
+            use_dictionary=[_leaf(schema, column) for column in dictionary],
             encryption_properties=properties,
-        ) as writer:
-            writer.write_table(versions, row_group_size=rows_in_group)
-    sync_file(temporary)
-    temporary.rename(path)
-    sync_folder(path.parent)
-    return path.stat().st_size, digest(path)
-
-
-def digest(path: Path) -> bytes:
-    """SHA-256 of the file, which covers also what its tags do not (the magic, lengths)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        )
+        try:
+            yield SegmentWriter(writer, sink)
+        except BaseException:
+            # The writer writes a footer when it ends, as if all were well.
+            sink.give_up()
+            raise
+        finally:
+            writer.close()
 
 
 def _leaf(schema: pa.Schema, name: str) -> str:

@@ -2,12 +2,15 @@
 
 For each type, segments, hot rows and what is not current are taken in one read transaction, so
 that a version is in exactly one of the two tiers, also while a flush goes on. Segment files are
-immutable and stay where they are, so a snapshot can be read for as long as it is held.
+immutable and stay where they are while a snapshot holds them, so it can be read for as long as it
+is held; only an erase takes a file from under it, and then its readers are told so.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,10 +18,11 @@ import apsw
 import numpy as np
 import pyarrow as pa
 
+from schemas.outcomes import FhirError
 from storage import segment_columns
 from storage.database import Database
 from storage.hot_rows import flushed_v, hot_versions
-from storage.segment_store import SegmentStore
+from storage.segment_store import Segment, SegmentStore
 from storage.segments import SegmentFile
 from storage.terms import Terms
 from storage.versions import from_microseconds
@@ -44,6 +48,11 @@ class HotTables:
         self._terms = terms
         self._tables: dict[str, tuple[int, pa.Table]] = {}
         self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Let go of the rows kept: those of versions that were erased may be among them."""
+        with self._lock:
+            self._tables.clear()
 
     def rows(
         self,
@@ -87,7 +96,10 @@ def _count_to(table: pa.Table, v: int) -> int:
 
 
 class Snapshot:
-    """The lake right after commit `t`."""
+    """The lake right after commit `t`.
+
+    What it has read stays readable until it is closed or garbage.
+    """
 
     def __init__(
         self,
@@ -103,6 +115,7 @@ class Snapshot:
         self._terms = terms
         self._hot_tables = hot_tables
         self._types: dict[str, _TypeRows] = {}
+        self._releases: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
     @property
@@ -129,19 +142,48 @@ class Snapshot:
         """
         return self._type(resource_type).superseded
 
+    def failure(self, exception: BaseException) -> FhirError | None:
+        """What to tell a client when a query over segments that it no longer knows apart failed.
+
+        None when none of them was erased and their store can be reached.
+        """
+        with self._lock:
+            held = [file for rows in self._types.values() for file in rows.segments]
+        for file in held:
+            found = file.failure(exception)
+            if found.category != "internal":
+                return found
+        return None
+
+    def close(self) -> None:
+        """Let go of the files. Reading goes on to work as long as they are there."""
+        with self._lock:
+            for release in self._releases:
+                release()
+            self._releases.clear()
+
     def _type(self, resource_type: str) -> _TypeRows:
         with self._lock:
             found = self._types.get(resource_type)
-            if found is None:
+            while found is None:
                 with self._database.reading() as connection:
-                    found = self._read(connection, resource_type)
+                    found, segments = self._read(connection, resource_type)
+                ids = [segment.id for segment in segments]
+                if not self._store.pin(ids):
+                    # Erased since the transaction began; the next one sees what came in its place.
+                    found = None
+                    continue
+                self._releases.append(weakref.finalize(self, self._store.unpin, ids))
                 self._types[resource_type] = found
             return found
 
-    def _read(self, connection: apsw.Connection, resource_type: str) -> _TypeRows:
+    def _read(
+        self, connection: apsw.Connection, resource_type: str
+    ) -> tuple[_TypeRows, Sequence[Segment]]:
         number = self._terms.find(connection, resource_type)
         if number is None:
-            return _TypeRows([], segment_columns.schema(resource_type).empty_table(), _NO_V)
+            empty = segment_columns.schema(resource_type).empty_table()
+            return _TypeRows([], empty, _NO_V), ()
         after_v = flushed_v(connection, number)
         next_v = connection.execute(
             "SELECT first_v FROM commit_log WHERE t > ? ORDER BY t LIMIT 1", (self.t,)
@@ -156,8 +198,10 @@ class Snapshot:
             "UNION SELECT v FROM version WHERE type = ?1 AND v > ?3 AND v <= ?4 ORDER BY 1",
             (number, self.t, last_v, after_v),
         )
-        return _TypeRows(
-            [segment.file for segment in self._store.of_type(connection, number)],
+        segments = self._store.of_type(connection, number)
+        rows = _TypeRows(
+            [segment.file for segment in segments],
             self._hot_tables.rows(connection, resource_type, number, after_v, last_v),
             pa.array([v for (v,) in hidden], pa.int64()),
         )
+        return rows, segments

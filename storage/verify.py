@@ -13,15 +13,14 @@ from typing import Any
 
 import apsw
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
 from storage import index
 from storage.database import Database
 from storage.index_rows import live_rows
-from storage.segment_store import Segment, SegmentStore
-from storage.segments import digest
+from storage.segment_files import SUFFIX
+from storage.segment_store import RETIRED, SETTLING, Segment, SegmentStore
 from storage.terms import Terms
 from storage.version_rows import Bodies
 
@@ -48,17 +47,20 @@ def verify(
     sample: int | None = None,
 ) -> list[Finding]:
     """Everything found wrong, in one consistent state of the lake; empty when nothing is."""
+    # Before the transaction begins: it knows of every file that was begun before it.
+    store.keystore.reload()
+    files, keys = store.files.list(), store.keystore.segment_names()
     with database.reading() as connection:
-        found = list(_database(connection)) or list(_keys(connection, store))
+        found = list(_database(connection)) or list(_keys(connection, store, keys))
         if found:
             return found
         broken: set[int] = set()
         for segment in store.all(connection):
-            problems = list(_segment(connection, segment))
+            problems = list(_segment(connection, store, segment))
             if problems:
                 broken.add(segment.id)
             found += problems
-        found += _unknown_files(connection, store)
+        found += _unknown_files(connection, store, files)
         found += _versions(connection)
         if not broken:
             found += _index(connection, terms, bodies, sample)
@@ -75,35 +77,44 @@ def _database(connection: apsw.Connection) -> Iterator[Finding]:
         yield Finding("hot.db", f"a page cannot be read ({type(failure).__name__})")
 
 
-def _keys(connection: apsw.Connection, store: SegmentStore) -> Iterator[Finding]:
-    """Every segment must have its key; one without it cannot be read, nor what it holds checked."""
+def _keys(connection: apsw.Connection, store: SegmentStore, before: set[str]) -> Iterator[Finding]:
+    """Every segment must have its key, and no key may be of no segment.
+
+    `before` are the keys from before the transaction; those that came or went since are no matter.
+    """
     store.keystore.reload()
     there = store.keystore.segment_names()
-    for resource_type, name in connection.execute(
-        "SELECT t.text, s.file FROM segment s JOIN term t ON t.id = s.type ORDER BY s.id"
+    known = {file for (file,) in connection.execute("SELECT file FROM segment_begun")}
+    for resource_type, name, state in connection.execute(
+        "SELECT t.text, s.file, s.state FROM segment s JOIN term t ON t.id = s.type ORDER BY s.id"
     ):
-        if name not in there:
+        known.add(name)
+        # The key of a retired one goes first.
+        if name not in there | before and state != RETIRED:
             yield Finding(
-                f"lake/{resource_type}/{name}.parquet",
+                f"lake/{resource_type}/{name}{SUFFIX}",
                 "its key is missing in keys/keystore.json; bring back the current key store",
             )
+    for name in sorted((there & before) - known):
+        yield Finding(
+            "keys/keystore.json",
+            f"it has a key for a segment {name} that the database does not know",
+        )
 
 
-def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]:
-    place = f"lake/{segment.resource_type}/{segment.file.path.name}"
-    if not segment.file.path.exists():
-        yield Finding(place, "the file is missing; bring it back from a backup")
-        return
-    recorded_digest = connection.execute(
-        "SELECT sha256 FROM segment WHERE id = ?", (segment.id,)
+def _segment(
+    connection: apsw.Connection, store: SegmentStore, segment: Segment
+) -> Iterator[Finding]:
+    where = (segment.resource_type, segment.file.name)
+    place = f"lake/{where[0]}/{where[1]}{SUFFIX}"
+    recorded_digest, state, min_v, max_v = connection.execute(
+        "SELECT sha256, state, min_v, max_v FROM segment WHERE id = ?", (segment.id,)
     ).get
-    if digest(segment.file.path) != recorded_digest:
-        yield Finding(place, "it is damaged: it is not the file that was written")
-        return
     try:
-        with pq.ParquetFile(
-            segment.file.path, decryption_properties=segment.file.decryption_properties
-        ) as file:
+        if store.files.sha256(*where) != recorded_digest:
+            yield Finding(place, "it is damaged: it is not the file that was written")
+            return
+        with segment.file.open() as file:
             numbers: list[int] = []
             empty: list[bool] = []
             for group in range(file.num_row_groups):
@@ -111,21 +122,35 @@ def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]
                 numbers += table["v"].to_pylist()
                 empty += [not body.as_py() for body in table["body"]]
     except (OSError, ValueError, pa.ArrowException) as failure:
-        yield Finding(place, f"it is damaged: reading it fails ({type(failure).__name__})")
+        told = segment.file.failure(failure)
+        if told.category == "unavailable":
+            raise told from None
+        if isinstance(failure, FileNotFoundError):
+            problem = "the file is missing; bring it back from a backup"
+        else:
+            problem = f"it is damaged: reading it fails ({type(failure).__name__})"
+        # Erased or replaced since this check began: it is not missed.
+        if told.category != "conflict":
+            yield Finding(place, problem)
         return
     if len(numbers) != segment.file.rows:
         yield Finding(place, f"it has {len(numbers)} rows, not {segment.file.rows}")
         return
     placed: list[Any] = connection.execute(
-        "SELECT segment_row, v FROM version WHERE segment = ?", (segment.id,)
+        "SELECT segment_row, v FROM version WHERE v BETWEEN ? AND ? AND segment = ?",
+        (min_v, max_v, segment.id),
     ).fetchall()
-    if dict(placed) != dict(enumerate(numbers)):
+    rows = dict(enumerate(numbers))
+    settled = len(placed) == len(rows) or state == SETTLING
+    if not settled or any(rows.get(row) != v for row, v in placed):
         yield Finding(place, "its rows are not the versions that the database says it holds")
         return
     deleted = {
         v
         for (v,) in connection.execute(
-            "SELECT v FROM version WHERE segment = ? AND deleted", (segment.id,)
+            "SELECT v FROM version WHERE v BETWEEN ? AND ? AND type = "
+            "(SELECT type FROM segment WHERE id = ?) AND deleted",
+            (min_v, max_v, segment.id),
         )
     }
     wrong = sum((v in deleted) != gone for v, gone in zip(numbers, empty, strict=True))
@@ -133,15 +158,19 @@ def _segment(connection: apsw.Connection, segment: Segment) -> Iterator[Finding]
         yield Finding(place, f"{wrong} versions have a body and are deletions, or the reverse")
 
 
-def _unknown_files(connection: apsw.Connection, store: SegmentStore) -> Iterator[Finding]:
-    known = {segment.file.path for segment in store.all(connection)}
-    begun = {name for (name,) in connection.execute("SELECT file FROM segment_begun")}
-    for path in sorted(store.folder.rglob("*")):
-        name = path.name.split(".", 1)[0]
-        if path.is_file() and path not in known and name not in begun:
+def _unknown_files(
+    connection: apsw.Connection, store: SegmentStore, files: list[str]
+) -> Iterator[Finding]:
+    rows: list[Any] = connection.execute(
+        "SELECT s.file, t.text FROM segment s JOIN term t ON t.id = s.type "
+        "UNION ALL SELECT b.file, t.text FROM segment_begun b JOIN term t ON t.id = b.type"
+    ).fetchall()
+    known = dict(rows)
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        if known.get(name.split(".", 1)[0]) != folder and store.files.exists(file):
             yield Finding(
-                f"lake/{path.relative_to(store.folder)}",
-                "the database does not know this file; it may be of another backup",
+                f"lake/{file}", "the database does not know this file; it may be of another backup"
             )
 
 

@@ -17,7 +17,7 @@ from storage.analytics.derived_rows import component_codes
 from storage.analytics.session import Session, open_session
 from storage.analytics.source import SnapshotSource
 from storage.analytics.sql import register_views
-from storage.analytics.sql_errors import query_error, timeout_error
+from storage.analytics.sql_errors import query_error, timeout_error, unread_segment
 from storage.analytics.statement import inspect
 from storage.analytics.table import iso_instant
 
@@ -78,7 +78,7 @@ def run(
         except (duckdb.Error, OSError, pa.ArrowException) as exc:
             if session.timed_out:
                 raise timeout_error(timeout_s) from None
-            raise query_error(exc) from None
+            raise unread_segment(snapshot, exc) or query_error(exc) from None
     rows = table.to_pylist()
     members = sorted(
         (_member(row, query) for row in rows if row["part"] == "member"),

@@ -98,7 +98,7 @@ def component_codes(snapshot: SnapshotSource) -> frozenset[str]:
     found: set[str] = set()
     for segment in snapshot.segments("Observation"):
         found |= CACHE.get_or(
-            str(segment.path),
+            segment.cache_key,
             "component code set",
             lambda segment=segment: _distinct(  # type: ignore[misc]
                 segment_columns.columns(segment, ["component_codes"])["component_codes"]
@@ -141,11 +141,15 @@ def _derived(
 
     def read(segment: SegmentSource) -> pa.Table:
         dataset = segment_columns.dataset([segment])
-        return rows_of(dataset.to_table(columns=[*names, "body"], filter=having))
+        try:
+            table = dataset.to_table(columns=[*names, "body"], filter=having)
+        except (OSError, pa.ArrowException) as failure:
+            raise segment.failure(failure) from None
+        return rows_of(table)
 
     tables = [
         CACHE.get_or(
-            str(segment.path),
+            segment.cache_key,
             what,
             lambda segment=segment: read(segment),  # type: ignore[misc]
             lambda table: table.nbytes,

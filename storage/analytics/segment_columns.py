@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from schemas.outcomes import FhirError, error
@@ -20,8 +18,6 @@ from storage.analytics.source import SegmentSource
 
 # Never kept decoded: as large as the lake itself, or nearly unique in every row.
 _NEVER_DICTIONARY = frozenset({"id", "body"})
-
-_LOCAL = fs.LocalFileSystem()
 
 
 @dataclass(frozen=True)
@@ -42,19 +38,19 @@ def _open(segment: SegmentSource, dictionary: Sequence[str] = ()) -> Iterator[pq
     """The segment's file. Raises FhirError `internal` when it is missing, altered or cut off."""
     try:
         with pq.ParquetFile(
-            str(segment.path),
+            segment.path,
+            filesystem=segment.filesystem,
             decryption_properties=segment.decryption_properties,
             read_dictionary=list(dictionary) or None,
         ) as file:
             yield file
-    except (OSError, pa.ArrowException):
-        raise unreadable(Path(segment.path).name) from None
+    except (OSError, pa.ArrowException) as failure:
+        raise segment.failure(failure) from None
 
 
-def unreadable(name: str | None = None) -> FhirError:
-    """A segment is not what was written; `name` is its file's, where it is known."""
-    which = f"segment {name}" if name else "a segment of the lake"
-    return error("internal", f"{which} cannot be read: run `chartlake verify`")
+def unreadable() -> FhirError:
+    """Some segment is not what was written."""
+    return error("internal", "a segment of the lake cannot be read: run `chartlake verify`")
 
 
 def footer(segment: SegmentSource) -> Footer:
@@ -79,7 +75,7 @@ def footer(segment: SegmentSource) -> Footer:
                 ranges.append(patients)
         return Footer(schema, tuple(ranges), sizes)
 
-    return CACHE.get_or(str(segment.path), "footer", read, lambda _: 4096)
+    return CACHE.get_or(segment.cache_key, "footer", read, lambda _: 4096)
 
 
 def columns(segment: SegmentSource, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
@@ -87,7 +83,7 @@ def columns(segment: SegmentSource, names: Iterable[str]) -> dict[str, pa.Chunke
 
     A column that the segment was written without (an older release's segment) is left out.
     """
-    path = str(segment.path)
+    path = segment.cache_key
     schema = footer(segment).schema
     found: dict[str, pa.ChunkedArray] = {}
     missing = []
@@ -125,7 +121,7 @@ def current_rows(segment: SegmentSource, hidden: pa.Array) -> pa.ChunkedArray | 
     `hidden` has the `v` of what is not current. The mask is cached under what of `hidden` can be
     in this segment, so a commit costs a new mask only where it superseded something.
     """
-    path = str(segment.path)
+    path = segment.cache_key
     if len(hidden):
         low, high = CACHE.get_or(path, "v range", lambda: _v_range(segment), lambda _: 64)
         hidden = hidden.filter(pc.and_(pc.greater_equal(hidden, low), pc.less_equal(hidden, high)))
@@ -203,7 +199,7 @@ def dataset(segments: Sequence[SegmentSource]) -> ds.Dataset:
                 decryption_properties=segment.decryption_properties, pre_buffer=False
             )
         )
-        fragments.append(file_format.make_fragment(str(segment.path), _LOCAL))
+        fragments.append(file_format.make_fragment(segment.path, segment.filesystem))
     # Segments of an older release may lack columns; they are null there.
     schema = pa.unify_schemas([footer(segment).schema for segment in segments])
-    return ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), _LOCAL)
+    return ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), segments[0].filesystem)

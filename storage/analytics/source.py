@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.fs as fs
+
+from schemas.outcomes import FhirError
 
 
 class SegmentSource(Protocol):
     """One immutable encrypted Parquet file, with what is needed to open it."""
 
     @property
-    def path(self) -> str | Path:
-        """Where the file lies. A path is never reused for other content."""
+    def name(self) -> str:
+        """Its name, for messages."""
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """Where the file lies."""
+
+    @property
+    def path(self) -> str:
+        """Path of the file within `filesystem`."""
+
+    @property
+    def cache_key(self) -> str:
+        """Names the segment among all that the process may see; never another content's."""
 
     @property
     def decryption_properties(self) -> object | None:
@@ -27,6 +41,9 @@ class SegmentSource(Protocol):
     @property
     def rows(self) -> int:
         """Number of versions in the segment."""
+
+    def failure(self, exception: BaseException) -> FhirError:
+        """What to tell a client when reading the segment raised `exception`."""
 
 
 class SnapshotSource(Protocol):
@@ -48,3 +65,6 @@ class SnapshotSource(Protocol):
 
     def superseded(self, resource_type: str) -> pa.Array | pa.ChunkedArray:
         """The `v` of every version that is not current as of `t`."""
+
+    def failure(self, exception: BaseException) -> FhirError | None:
+        """What to tell a client when one of the segments could not be read, if that is known."""

@@ -13,7 +13,7 @@ from schemas.outcomes import FhirError, error
 from storage.analytics import scan
 from storage.analytics.session import Session, open_session
 from storage.analytics.source import SnapshotSource
-from storage.analytics.sql_errors import no_such_view, query_error, timeout_error
+from storage.analytics.sql_errors import no_such_view, query_error, timeout_error, unread_segment
 from storage.analytics.statement import Statement, inspect
 from storage.analytics.table import Table
 
@@ -53,7 +53,7 @@ def run(
         except FhirError:
             raise
         except (duckdb.Error, OSError, pa.ArrowException) as exc:
-            raise _explain(session, exc, query) from None
+            raise _explain(session, snapshot, exc, query) from None
 
 
 def register_views(session: Session, snapshot: SnapshotSource, statement: Statement) -> None:
@@ -96,9 +96,12 @@ def _fetch(
     return Table(pa.Table.from_batches(batches, reader.schema), truncated=truncated)
 
 
-def _explain(session: Session, exc: Exception, query: str) -> FhirError:
+def _explain(session: Session, snapshot: SnapshotSource, exc: Exception, query: str) -> FhirError:
     if session.timed_out or "INTERRUPT" in str(exc)[:16]:
         return timeout_error(session.timeout_s)
+    unread = unread_segment(snapshot, exc)
+    if unread is not None:
+        return unread
     missing = _MISSING_TABLE.search(str(exc))
     if isinstance(exc, duckdb.CatalogException) and missing:
         return no_such_view(missing[1], scan.view_names())

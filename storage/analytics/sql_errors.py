@@ -12,9 +12,14 @@ import re
 from collections.abc import Sequence
 
 import duckdb
+import pyarrow as pa
 
 from schemas.outcomes import FhirError, error
 from storage.analytics.segment_columns import unreadable
+from storage.analytics.source import SnapshotSource
+
+# What DuckDB says when a relation that Arrow reads for it breaks off.
+_STREAM = "reading the stream registered as"
 
 _PREFIX = re.compile(r"\A[A-Za-z ]+ Error: ")
 _SOURCE_LINE = re.compile(r"\n+LINE \d+:.*\Z", re.DOTALL)
@@ -61,13 +66,21 @@ def no_such_view(name: str, views: Sequence[str]) -> FhirError:
     return error("invalid", f"there is no view {name}{hint}; the views are {', '.join(views)}")
 
 
+def unread_segment(snapshot: SnapshotSource, exc: Exception) -> FhirError | None:
+    """The FhirError for a query whose data could not be read; None when it failed of itself."""
+    known = None
+    if isinstance(exc, OSError | pa.ArrowException) or _STREAM in str(exc):
+        known = snapshot.failure(exc)
+    if known is None and _STREAM in str(exc):
+        # The Arrow side failed under DuckDB: a segment is missing, altered or cut off.
+        return unreadable()
+    return known
+
+
 def query_error(exc: Exception) -> FhirError:
     """The FhirError for an exception that DuckDB (or Arrow, streaming from it) raised."""
     message = str(exc)
     head = message.split(":", 1)[0]
-    if "reading the stream registered as" in message:
-        # The Arrow side failed under DuckDB: a segment is missing, altered or cut off.
-        return unreadable()
     if isinstance(exc, duckdb.OutOfMemoryException) or head == "Out of Memory Error":
         return error(
             "too-large",

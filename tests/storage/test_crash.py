@@ -22,10 +22,10 @@ SIZE = 3  # resources in each commit
 # the commit `n` was acknowledged.
 WRITER = """
 import sys, threading
-from storage import flush
+from storage import settling
 from storage.lake import Lake, Put
 
-flush._SETTLE_ROWS = 7
+settling.SETTLE_ROWS = 7
 path, start, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 lake = Lake.open(path)
 out = threading.Lock()

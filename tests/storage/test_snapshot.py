@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from storage.lake import Delete, Lake, Put, Snapshot
@@ -19,8 +18,7 @@ def visible(snapshot: Snapshot, resource_type: str) -> dict[str, int]:
     """id → version of what a query over the snapshot sees."""
     tables = [snapshot.hot_rows(resource_type)]
     for segment in snapshot.segments(resource_type):
-        file = pq.ParquetFile(segment.path, decryption_properties=segment.decryption_properties)
-        table = file.read()
+        table = segment.open().read()
         assert table.schema.equals(tables[0].schema)
         tables.append(table)
     rows = pa.concat_tables(tables).to_pylist()

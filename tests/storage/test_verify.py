@@ -64,8 +64,8 @@ def test_database_damage_is_found(filled: Lake, sql: str, expected: str) -> None
 
 def test_a_missing_segment_is_named(filled: Lake) -> None:
     segment = filled.snapshot().segments("Observation")[0]
-    segment.path.unlink()
-    assert segment.path.name in problems(filled)
+    Path(segment.path).unlink()
+    assert segment.name in problems(filled)
     assert "missing" in problems(filled)
 
 
@@ -80,24 +80,24 @@ def test_an_unknown_file_is_named_and_kept(filled: Lake, tmp_path: Path) -> None
 
 def test_every_changed_byte_of_a_segment_is_found(filled: Lake) -> None:
     segment = filled.snapshot().segments("Patient")[0]
-    sound = segment.path.read_bytes()
+    sound = Path(segment.path).read_bytes()
     for position in range(0, len(sound), max(1, len(sound) // 40)):
         changed = bytearray(sound)
         changed[position] ^= 0x40
-        segment.path.write_bytes(bytes(changed))
-        assert segment.path.name in problems(filled), position
-    segment.path.write_bytes(sound[:-20])
-    assert segment.path.name in problems(filled)
-    segment.path.write_bytes(sound)
+        Path(segment.path).write_bytes(bytes(changed))
+        assert segment.name in problems(filled), position
+    Path(segment.path).write_bytes(sound[:-20])
+    assert segment.name in problems(filled)
+    Path(segment.path).write_bytes(sound)
     assert filled.verify() == []
 
 
 def test_a_damaged_segment_is_an_error_not_an_answer(filled: Lake) -> None:
     segment = filled.snapshot().segments("Observation")[0]
-    changed = bytearray(segment.path.read_bytes())
+    changed = bytearray(Path(segment.path).read_bytes())
     for position in range(4, len(changed) - 8):
         changed[position] ^= 0x5A
-    segment.path.write_bytes(bytes(changed))
+    Path(segment.path).write_bytes(bytes(changed))
     with pytest.raises(FhirError) as failure:
         filled.read("Observation", "o1")
     assert failure.value.category == "internal"

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as fs
 import pyarrow.parquet as pq
 import pytest
 from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
 from schemas.compartments import patient_ids
+from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes
 from schemas.views import flat_columns, flatten
 
@@ -52,9 +54,25 @@ def segment_schema(resource_type: str) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Segment:
-    path: Path
+    file: Path
     decryption_properties: Any
     rows: int
+    filesystem: fs.FileSystem = field(default_factory=fs.LocalFileSystem)
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    @property
+    def path(self) -> str:
+        return str(self.file)
+
+    @property
+    def cache_key(self) -> str:
+        return str(self.file)
+
+    def failure(self, exception: BaseException) -> FhirError:
+        return error("internal", f"segment {self.name} cannot be read ({type(exception).__name__})")
 
 
 @dataclass
@@ -135,6 +153,9 @@ class MemorySnapshot:
     @property
     def instant(self) -> dt.datetime:
         return START + dt.timedelta(minutes=self.t)
+
+    def failure(self, exception: BaseException) -> None:
+        return None
 
     def segments(self, resource_type: str) -> list[Segment]:
         return self.lake.flushed.get(resource_type, [])

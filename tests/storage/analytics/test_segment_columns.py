@@ -33,8 +33,8 @@ def test_columns_are_cached_and_dictionary_encoded(segment: segment_columns.Segm
     assert set(found) == {"code", "value_number"}
     assert pa.types.is_dictionary(found["code"].type)
     assert segment_columns.columns(segment, ["code"])["code"] is found["code"]
-    CACHE.forget(str(segment.path))
-    assert CACHE.get(str(segment.path), "code") is None
+    CACHE.forget(segment.cache_key)
+    assert CACHE.get(segment.cache_key, "code") is None
 
 
 def test_footer_has_the_patients_of_each_row_group(segment: segment_columns.SegmentSource) -> None:
@@ -95,11 +95,11 @@ def test_altered_segment_is_told_not_answered(lake: MemoryLake) -> None:
     lake.commit(patient("a"), *(observation(f"o{n}", "a", n, "%") for n in range(200)))
     lake.flush(row_group_size=50)
     (segment,) = lake.flushed["Observation"]
-    content = bytearray(segment.path.read_bytes())
+    content = bytearray(segment.file.read_bytes())
     footer_bytes = int.from_bytes(content[-8:-4], "little")
     for place in range(4, len(content) - footer_bytes - 8, 97):
         content[place] ^= 0xFF
-    segment.path.write_bytes(bytes(content))
+    segment.file.write_bytes(bytes(content))
     for ask in (
         lambda: sql.run(lake.at(), "SELECT sum(value_number) FROM observation"),
         lambda: sql.run(lake.at(), "SELECT * FROM observation"),

@@ -1,0 +1,93 @@
+"""Pointing versions to their rows of a segment, some at a time, while others write.
+
+It may be done again from the start at any time: after a crash it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+import numpy as np
+import pyarrow as pa
+
+from storage.database import Database
+from storage.segment_store import LIVE, SETTLING, Segment, SegmentStore
+from storage.writer import Writer
+
+# Rows settled in one transaction: some milliseconds in which other writers wait.
+SETTLE_ROWS = 500
+
+
+class Settler:
+    """Settles segments, and takes up again what was interrupted."""
+
+    def __init__(self, database: Database, writer: Writer, store: SegmentStore) -> None:
+        self._database = database
+        self._writer = writer
+        self._store = store
+        self._in_progress: set[int] = set()
+        self._lock = threading.Lock()
+
+    def settle(
+        self, segment: int, versions: np.ndarray, pause: Callable[[], None] | None = None
+    ) -> None:
+        """Point the versions to their rows of a segment, whose row n holds `versions[n]`.
+
+        Drops their hot bodies; then the segment is live. `pause` is called between transactions;
+        when it raises, `settle_rest` does the rest.
+        """
+        with self._lock:
+            self._in_progress.add(segment)
+        try:
+            self._settle(segment, versions, pause)
+        finally:
+            with self._lock:
+                self._in_progress.discard(segment)
+
+    def settle_rest(self) -> None:
+        """Settle what no one is settling. Raises FhirError when a segment cannot be read."""
+        with self._lock:
+            in_progress = set(self._in_progress)
+        with self._database.reading() as connection:
+            settling: list[Any] = connection.execute(
+                f"SELECT id FROM segment WHERE state = {SETTLING} ORDER BY id"
+            ).fetchall()
+            rest = [self._store.get(connection, id) for (id,) in settling if id not in in_progress]
+        for segment in rest:
+            self.settle(segment.id, versions_in(segment))
+
+    def _settle(self, segment: int, versions: np.ndarray, pause: Callable[[], None] | None) -> None:
+        # In the order of `v`, so that a transaction changes few pages: neighbours lie together.
+        order = np.argsort(versions, kind="stable")
+        for start in range(0, len(order), SETTLE_ROWS):
+            rows = order[start : start + SETTLE_ROWS]
+            chunk = list(zip(rows.tolist(), versions[rows].tolist(), strict=True))
+
+            def point(connection: apsw.Connection, chunk: Any = chunk) -> None:
+                connection.executemany(
+                    "UPDATE version SET segment = ?, segment_row = ? WHERE v = ?",
+                    [(segment, row, v) for row, v in chunk],
+                )
+                connection.executemany("DELETE FROM hot_body WHERE v = ?", [(v,) for _, v in chunk])
+
+            self._writer.run(point)
+            if pause is not None:
+                pause()
+        self._writer.run(
+            lambda connection: connection.execute(
+                f"UPDATE segment SET state = {LIVE} WHERE id = ? AND state = {SETTLING}", (segment,)
+            )
+        )
+
+
+def versions_in(segment: Segment) -> np.ndarray:
+    """The `v` of each row of a segment. Raises FhirError when it cannot be read."""
+    try:
+        with segment.file.open() as file:
+            found: np.ndarray = file.read(columns=["v"]).column(0).to_numpy()
+    except (OSError, ValueError, pa.ArrowException) as failure:
+        raise segment.file.failure(failure) from None
+    return found
