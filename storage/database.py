@@ -24,16 +24,17 @@ read while others write.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from schemas.outcomes import error
-from storage import index, packed_ids
-from storage.private_files import create_file
+from storage import database_renewal, index, packed_ids
+from storage.private_files import create_file, folder_lock
 
 LAYOUT = 2
 
@@ -94,10 +95,16 @@ CREATE TABLE resource_count (type INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 class Database:
     """Opens connections to one `hot.db`; lends them to readers."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(
+        self, path: Path, key: bytes, *, keys: Callable[[], Sequence[bytes]] | None = None
+    ) -> None:
+        """`keys` gives the keys to try when another process gave the database a new one."""
         self.path = path
         self._key = key
+        self._keys = keys
         self._idle: list[apsw.Connection] = []
+        # The file that the idle connections have open: a renewal of the key puts another there.
+        self._inode = 0
         self._lock = threading.Lock()
         self._closed = False
 
@@ -143,7 +150,7 @@ class Database:
             )
 
     def writer(self) -> apsw.Connection:
-        """A new connection that may write; the caller closes it."""
+        """A new connection that may write; the caller closes it, after all readers."""
         connection = self._connect()
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit is on the disk when COMMIT returns.
@@ -157,7 +164,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
         """A connection in a read transaction: everything read in it is of one moment."""
-        connection = self._take()
+        connection, inode = self._take()
         try:
             connection.execute("BEGIN")
             yield connection
@@ -167,7 +174,23 @@ class Database:
             except apsw.Error:
                 self._drop(connection)
             else:
-                self._give(connection)
+                self._give(connection, inode)
+
+    def renew_key(self, connection: apsw.Connection, key: bytes) -> apsw.Connection:
+        """Put the file that `database_renewal.write` made in the old one's place.
+
+        `connection`, the old file's writer, is closed; returns the new one's. Readers that are
+        reading finish on the old file, which the disk keeps until then.
+        """
+        # Who opens a connection holds the lock shared: no one opens one file with another's log.
+        with folder_lock(self.path.with_name("keys")), self._lock:
+            database_renewal.put_in_place(self.path)
+            self._key = key
+            idle, self._idle = self._idle, []
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        for old in (*idle, connection):
+            old.close()
+        return self.writer()
 
     def close(self) -> None:
         """Close the readers' connections. Those in use are closed when they come back."""
@@ -177,22 +200,40 @@ class Database:
         for connection in idle:
             connection.close()
 
-    def _take(self) -> apsw.Connection:
-        with self._lock:
-            if self._closed:
-                raise error("unavailable", "The lake is closed.")
-            if self._idle:
-                return self._idle.pop()
-        connection = self._connect(writable=False)
+    def _take(self) -> tuple[apsw.Connection, int]:
+        """A connection, and the inode of the file that it has open."""
+        stale: list[apsw.Connection] = []
+        try:
+            with self._lock:
+                if self._closed:
+                    raise error("unavailable", "The lake is closed.")
+                inode = self._inode_now()
+                if inode != self._inode:
+                    stale, self._idle, self._inode = self._idle, [], inode
+                if self._idle:
+                    return self._idle.pop(), inode
+        finally:
+            for connection in stale:
+                connection.close()
+        # While it is opened, no other file may take the place of the one that it is of.
+        with folder_lock(self.path.with_name("keys"), shared=True):
+            inode = self._inode_now()
+            connection = self._connect(writable=False)
         connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
-        return connection
+        return connection, inode
 
-    def _give(self, connection: apsw.Connection) -> None:
+    def _give(self, connection: apsw.Connection, inode: int) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and inode == self._inode:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def _inode_now(self) -> int:
+        try:
+            return os.stat(self.path).st_ino
+        except FileNotFoundError:
+            return self._inode
 
     def _drop(self, connection: apsw.Connection) -> None:
         with contextlib.suppress(apsw.Error):
@@ -200,18 +241,36 @@ class Database:
 
     def _connect(self, *, writable: bool = True) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writable else 0)
-        connection = apsw.Connection(str(self.path), flags=flags)
-        connection.execute("PRAGMA cipher = 'chacha20'")
-        # "raw:" = the 32 bytes are the key itself: it is random, no passphrase to be stretched.
-        connection.execute(f"PRAGMA hexkey = '{(b'raw:' + self._key).hex()}'")
+        connection = database_renewal.connect(self.path, self._key, flags)
+        try:
+            self._prepare(connection, writable)
+        except apsw.NotADBError:
+            connection.close()
+            found = [k for k in (self._keys or list)() if database_renewal.opens(self.path, k)]
+            if not found:
+                raise
+            connection = database_renewal.connect(self.path, found[0], flags)
+            self._prepare(connection, writable)
+            self._key = found[0]
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _prepare(connection: apsw.Connection, writable: bool) -> None:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.set_busy_timeout(10_000)
         connection.create_scalar_function(
             packed_ids.UNPACK_SQL, _unpacked_id, 1, deterministic=True
         )
-        if not writable:
+        if writable:
+            # The last one to close copies the write-ahead log into the database and removes it.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        else:
             connection.execute("PRAGMA query_only = ON")
-        return connection
+        # Opens the file and its log, which SQLite puts off to the first read.
+        connection.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018
 
 
 def _unpacked_id(*keys: Any) -> str:

@@ -41,6 +41,8 @@ class Keystore:
         self._master_key = master_key
         self._datastore_key = datastore_key
         self._content = now
+        # The wrapped datastore key that the master key is known to open.
+        self._opened: Mapping[str, object] = now.datastore
         self._lock = threading.RLock()
         self._keys = self._unwrapped(datastore_key, now)
 
@@ -167,17 +169,33 @@ class Keystore:
         Raises FhirError of the provider; nothing is changed then.
         """
 
+        datastore_key = self._datastore_key
+        # The provider may be slow: it is asked before the file is locked.
+        wrapped = master_key.wrap(datastore_key, self.lake_id)
+        if master_key.unwrap(dict(wrapped), self.lake_id) != datastore_key:
+            raise error("internal", f"{master_key.describe()} does not give back what it wrapped.")
+
         def rewrap(content: KeystoreContent) -> KeystoreContent:
-            wrapped = master_key.wrap(self._datastore_key, self.lake_id)
-            if master_key.unwrap(dict(wrapped), self.lake_id) != self._datastore_key:
-                raise error(
-                    "internal", f"{master_key.describe()} does not give back what it wrapped."
-                )
+            if self._datastore_key != datastore_key:
+                raise error("conflict", "The datastore key was renewed meanwhile. Rotate again.")
             return replace(content, datastore=wrapped)
 
         with self._lock:
             self._change(rewrap)
-            self._master_key = master_key
+            self._master_key, self._opened = master_key, wrapped
+
+    def check_master_key(self) -> None:
+        """Raise FhirError `forbidden` when the file is not under this process's master key now."""
+        content = self._file.read()
+        if content.datastore != self._opened:
+            try:
+                self._master_key.unwrap(dict(content.datastore), self.lake_id)
+            except FhirError as failure:
+                raise error(
+                    failure.category,
+                    "The lake's master key was changed while this process ran. Restart it with "
+                    f"the new one. ({failure.issues[0].diagnostics})",
+                ) from None
 
     def renew_datastore_key(self) -> None:
         """Replace the datastore key: whoever knew it can read nothing of this file any more.
@@ -186,14 +204,15 @@ class Keystore:
         key was rotated since this process began: it must be restarted with the new one.
         """
         datastore_key = new_key()
+        self.check_master_key()
+        wrapped = self._master_key.wrap(datastore_key, self.lake_id)
 
         def renew(content: KeystoreContent) -> KeystoreContent:
-            known = self._master_key.unwrap(dict(content.datastore), self.lake_id)
-            if known != self._datastore_key:
-                raise damaged(self._file.path)
+            if content.datastore != before:
+                raise error("conflict", "The master key was changed meanwhile. Try again.")
             return replace(
                 content,
-                datastore=self._master_key.wrap(datastore_key, self.lake_id),
+                datastore=wrapped,
                 keys={
                     name: wrap_key(datastore_key, key, _purpose(self.lake_id, name))
                     for name, key in self._keys.items()
@@ -206,7 +225,11 @@ class Keystore:
                 },
             )
 
-        self._change(renew, datastore_key)
+        with self._lock:
+            self.reload()
+            before = self._content.datastore
+            self._change(renew, datastore_key)
+            self._opened = wrapped
 
     def renew_database_key(self, swap: Callable[[bytes], None]) -> None:
         """Give `hot.db` a new key: `swap(key)` puts it under the new key, durably.
@@ -257,6 +280,7 @@ class Keystore:
             # Not under the datastore key we know: another process renewed it.
             datastore_key = self._master_key.unwrap(dict(content.datastore), content.lake_id)
             keys = self._unwrapped(datastore_key, content)
+            self._opened = content.datastore
         self._datastore_key, self._content, self._keys = datastore_key, content, keys
 
     def _unwrapped(self, datastore_key: bytes, content: KeystoreContent) -> Mapping[str, bytes]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from schemas.outcomes import error
-from storage import history, reading, statistics, verify
+from storage import database_renewal, history, reading, statistics, verify
 from storage.flush import Flusher
 from storage.keys import MasterKey
 from storage.lake_folder import LakeFolder
@@ -107,8 +107,8 @@ class Lake:
                 self._flusher.flush()
         finally:
             self._flusher.stop()
-            self._writer.close()
             self._database.close()
+            self._writer.close()
             self._segments.close()
             _forget_columns(self._segments.files.place)
             self._lock.release()
@@ -259,6 +259,23 @@ class Lake:
     def reindex(self) -> None:
         """Rebuild the search index from the bodies. Writers wait meanwhile."""
         reindex(self._writer, self._bodies, self._terms)
+
+    def renew_keys(self) -> None:
+        """Give the database a new key and file, and then the key store a new datastore key.
+
+        What copies of either were made before is unreadable with the key store as it is then.
+        Readers go on; writers wait while the database is written anew. Raises FhirError:
+        `forbidden` (the master key was rotated since this process began: restart with the new
+        one), `unavailable` (no room on the disk, a provider that does not answer).
+        """
+        self._keystore.check_master_key()
+        self._keystore.renew_database_key(
+            lambda key: self._writer.replace_connection(
+                lambda connection: database_renewal.write(connection, self._database.path, key),
+                lambda connection: self._database.renew_key(connection, key),
+            )
+        )
+        self._keystore.renew_datastore_key()
 
     def stats(self) -> dict[str, Any]:
         """`t`, current `resources` by type, `versions`, `hot_rows`, `segments`, `bytes` on disk."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.outcomes import error
+from storage import database_renewal
 from storage.database import Database
 from storage.keys import KeyFileMasterKey, MasterKey
 from storage.keystore import Keystore
@@ -74,6 +75,7 @@ class LakeFolder:
                 )
             master_key = master_key or KeyFileMasterKey(self.default_master_key)
             keystore = Keystore.open(self.keystore, master_key)
+            database_renewal.settle(self.database, keystore)
             database = Database(self.database, keystore.database_key)
             database.check(keystore.lake_id)
             return keystore, database
@@ -95,7 +97,7 @@ class LakeFolder:
             master_key = KeyFileMasterKey(self.default_master_key)
             if not self.default_master_key.exists():
                 KeyFileMasterKey.create(self.default_master_key)
-        for leftover in (unfinished, *self._companions(unfinished)):
+        for leftover in (unfinished, *database_renewal.companions(unfinished)):
             leftover.unlink(missing_ok=True)
         keystore = Keystore.new(self.keystore, master_key)
         Database(unfinished, keystore.database_key).create(keystore.lake_id)
@@ -112,9 +114,3 @@ class LakeFolder:
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size if path.is_file() else 0
         return total
-
-    @staticmethod
-    def _companions(database: Path) -> tuple[Path, Path]:
-        return database.with_name(database.name + "-wal"), database.with_name(
-            database.name + "-shm"
-        )

@@ -29,6 +29,8 @@ _GROUP_JOBS = 512
 _GROUP_OPERATIONS = 5_000
 
 Work = Callable[[apsw.Connection, Position], Any]
+Prepare = Callable[[apsw.Connection], None]
+Replace = Callable[[apsw.Connection], apsw.Connection]
 AfterCommit = Callable[[Position], None]
 
 
@@ -41,6 +43,17 @@ class _Job:
         self.future: Future[Any] = Future()
 
 
+class _Replacement:
+    """The connection's successor: made between two groups, outside any transaction."""
+
+    __slots__ = ("future", "prepare", "replace")
+
+    def __init__(self, prepare: Prepare, replace: Replace) -> None:
+        self.prepare = prepare
+        self.replace = replace
+        self.future: Future[Any] = Future()
+
+
 class Writer:
     """Runs work on the writing connection in its own thread."""
 
@@ -49,7 +62,7 @@ class Writer:
         self._connection = connection
         self._after_commit = after_commit
         self.position = _read_position(connection)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Replacement | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
         self._failed: str | None = None
@@ -75,6 +88,15 @@ class Writer:
         """Like `run`, for work that also changes what the position counts as hot."""
         return self._submit(_Job(work, 1))
 
+    def replace_connection(self, prepare: Prepare, replace: Replace) -> None:
+        """Go on with another connection: that which `replace` gives for the present one.
+
+        Both run in the writer's thread, with no transaction open, one after the other: where
+        `prepare` fails all stays as it was; where `replace` fails nothing is written any more
+        until a restart. Raises what they raise.
+        """
+        self._submit(_Replacement(prepare, replace))
+
     def close(self) -> None:
         """Finish what is queued and close the connection."""
         with self._lock:
@@ -83,7 +105,7 @@ class Writer:
                 self._jobs.put(None)
         self._thread.join()
 
-    def _submit(self, job: _Job) -> Any:
+    def _submit(self, job: _Job | _Replacement) -> Any:
         with self._lock:
             if self._closed:
                 raise error("unavailable", "The lake is closed.")
@@ -91,27 +113,51 @@ class Writer:
         return job.future.result()
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            group, last = self._next_group()
+        go_on = True
+        while go_on:
+            group, after = self._next_group()
             if group:
                 self._commit(group)
+            if isinstance(after, _Replacement):
+                self._replace(after)
+            go_on = after is not None
         self._connection.close()
 
-    def _next_group(self) -> tuple[list[_Job], bool]:
+    def _next_group(self) -> tuple[list[_Job], _Replacement | bool | None]:
+        """Jobs for one transaction, and what is to follow it: None is the end."""
         group: list[_Job] = []
         size = 0
         job = self._jobs.get()
-        while job is not None:
+        while isinstance(job, _Job):
             group.append(job)
             size += job.size
             if len(group) >= _GROUP_JOBS or size >= _GROUP_OPERATIONS:
-                return group, False
+                return group, True
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return group, False
-        return group, True
+                return group, True
+        return group, job
+
+    def _replace(self, job: _Replacement) -> None:
+        try:
+            if self._failed is not None:
+                raise error("unavailable", self._failed)
+            job.prepare(self._connection)
+        except BaseException as failure:
+            job.future.set_exception(failure)
+            return
+        try:
+            self._connection = job.replace(self._connection)
+        except BaseException as failure:
+            self._failed = (
+                "The lake stopped writing: its database was being put under a new key and "
+                f"that failed ({type(failure).__name__}). Restart it; nothing is lost."
+            )
+            log.error("a new key for the database: %s", type(failure).__name__)
+            job.future.set_exception(error("unavailable", self._failed))
+            return
+        job.future.set_result(None)
 
     def _commit(self, group: list[_Job]) -> None:
         done: list[tuple[_Job, Any]] = []
