@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.settings import SettingError, Settings
+from storage.backup.backup_folder import BackupFolder
+from storage.backup.restore import RestoreReport, restore
 from storage.keys import KeyFileMasterKey, MasterKey, PassphraseMasterKey
 from storage.lake import Lake
+from storage.lake_folder import LakeFolder
 
 
 def master_key(settings: Settings) -> MasterKey | None:
@@ -23,6 +26,15 @@ def master_key(settings: Settings) -> MasterKey | None:
             raise SettingError(f"passphrase_file {path}: {type(failure).__name__}") from None
         return PassphraseMasterKey(passphrase)
     return None
+
+
+def restore_lake(
+    settings: Settings, backups: Path, keystore_file: Path, id: str | None
+) -> RestoreReport:
+    """Make the lake of the settings, a new folder, from a backup; see `storage.backup.restore`."""
+    folder = LakeFolder(settings.data_path)
+    key = master_key(settings) or KeyFileMasterKey(folder.default_master_key)
+    return restore(BackupFolder(backups), folder, keystore_file, key, id)
 
 
 def open_lake(settings: Settings, *, create: bool = True) -> Lake:

@@ -11,6 +11,8 @@
 | `hot_body` | `v` | its bytes, until a segment has them |
 | `segment` | `id` | one row a Parquet file: size, digest, which `v` it has, which sorted `run` it
 | | | is a part of, its `state` (0 settling, 1 live, 2 retired), retired since when (0: erased) |
+| `former_segment` | `file` | segments that others came in the place of: backups may hold their
+| | | files, so their keys stay until an erase concerns `run`, the run that has their versions now |
 | `segment_begun` | `file` | files being written, to be removed after a crash |
 | `consumer_cursor` | `name` | last `t` that a consumer has dealt with |
 | `resource_count` | `type` | current resources of a type |
@@ -86,6 +88,7 @@ CREATE TABLE segment (
   retired_us INTEGER
 );
 CREATE INDEX segment_type ON segment (type, max_v);
+CREATE TABLE former_segment (file TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE segment_begun (file TEXT PRIMARY KEY, type INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE consumer_cursor (name TEXT PRIMARY KEY, t INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE resource_count (type INTEGER PRIMARY KEY, count INTEGER NOT NULL);

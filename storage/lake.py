@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.outcomes import error
 from storage import database_renewal, history, reading, statistics, verify
+from storage.backup.backup_folder import BackupFolder
+from storage.backup.prune import prune
+from storage.backup.take import BackupReport, take
 from storage.flush import Flusher
 from storage.keys import MasterKey
 from storage.lake_folder import LakeFolder
@@ -259,6 +262,18 @@ class Lake:
     def reindex(self) -> None:
         """Rebuild the search index from the bodies. Writers wait meanwhile."""
         reindex(self._writer, self._bodies, self._terms)
+
+    def backup(self, folder: Path) -> BackupReport:
+        """Copy what is new in this lake into a folder of backups; see `storage.backup`."""
+        return take(self._database, self._segments, self._keystore, BackupFolder(folder))
+
+    def prune_backups(self, folder: Path, keep: int) -> int:
+        """Remove all but the `keep` latest backups of this lake in a folder; how many."""
+        return prune(BackupFolder(folder), self._keystore, keep)
+
+    def segment_key(self, name: str) -> bytes:
+        """The key of a segment, for a reader outside of this process. Never log or store it."""
+        return self._keystore.segment_key(name)
 
     def renew_keys(self) -> None:
         """Give the database a new key and file, and then the key store a new datastore key.

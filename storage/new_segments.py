@@ -21,7 +21,7 @@ import apsw
 import numpy as np
 import pyarrow as pa
 
-from storage import segments
+from storage import former_segments, segments
 from storage.database import Database
 from storage.segment_store import SETTLING, SegmentStore
 from storage.terms import Terms
@@ -167,6 +167,7 @@ class NewSegments:
             in_progress = set(self._in_progress)
         with self._database.reading() as connection:
             known = {name for (name,) in connection.execute("SELECT file FROM segment")}
+            known |= former_segments.kept(connection) | former_segments.doomed(connection)
             begun = [
                 (name, self._terms.text(connection, number))
                 for name, number in connection.execute("SELECT file, type FROM segment_begun")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.outcomes import FhirError
+from storage import former_segments
 from storage.database import Database
 from storage.segment_store import RETIRED, SETTLING, SegmentStore
 from storage.terms import Terms
@@ -36,20 +37,25 @@ class Retirement:
         """Remove what may go now; how many segments went. Raises FhirError `unavailable`.
 
         First the keys, so that what was erased cannot be read even when its file stays for now;
-        then the file; then what the database knows of it. It may stop between any two.
+        then the file; then what the database knows of it. It may stop between any two. The keys of
+        what compaction replaced stay, for backups (`storage.former_segments`).
         """
-        due = self._due(grace_s)
+        due, former, doomed = self._due(grace_s)
         erased = {id for id, _, _, retired_us in due if not retired_us}
         taken = set(self._store.take_out([row[0] for row in due if row[0] in erased], pinned=True))
         taken.update(
             self._store.take_out([row[0] for row in due if row[0] not in erased], pinned=False)
         )
         going = [row for row in due if row[0] in taken]
-        if not going:
+        if not going and not doomed:
             return 0
         for _, resource_type, name, _ in going:
             _forget_columns(self._store.files.cache_key(resource_type, name))
-        self._store.keystore.destroy_segment_keys(name for _, _, name, _ in going)
+        self._store.keystore.destroy_segment_keys(
+            doomed.union(name for _, _, name, _ in going).difference(former)
+        )
+        if doomed:
+            self._writer.run(former_segments.forget_doomed)
         failed: FhirError | OSError | None = None
         gone = []
         for id, resource_type, name, _ in going:
@@ -69,8 +75,10 @@ class Retirement:
             raise failed
         return len(gone)
 
-    def _due(self, grace_s: float) -> Sequence[tuple[int, str, str, int]]:
-        """`id`, type, name and `retired_us` of those retired for long enough.
+    def _due(
+        self, grace_s: float
+    ) -> tuple[Sequence[tuple[int, str, str, int]], set[str], set[str]]:
+        """`id`, type, name, `retired_us` of those retired long ago; keys to keep and to destroy.
 
         While a segment of a type settles, versions may still point to those that it replaces.
         """
@@ -82,7 +90,7 @@ class Retirement:
                 f"AND s.type NOT IN (SELECT type FROM segment WHERE state = {SETTLING})",
                 (latest_us,),
             ).fetchall()
-        return found
+            return found, former_segments.kept(connection), former_segments.doomed(connection)
 
 
 def _forget_columns(cache_key: str) -> None:

@@ -22,7 +22,7 @@ import apsw
 import pyarrow as pa
 
 from schemas.outcomes import error
-from storage import segment_columns, segments
+from storage import former_segments, segment_columns, segments
 from storage.database import Database
 from storage.new_segments import NewSegment, NewSegments
 from storage.segment_merge import merged, regrouped
@@ -190,12 +190,17 @@ class Rewriter:
                 runs.add(row[1])
             mine = [segment for segment in new if segment.resource_type == resource_type]
             # A part of a run that is rewritten stays in its place among the others of the run.
-            run = runs.pop() if len(runs) == 1 else None
+            run = next(iter(runs)) if len(runs) == 1 else None
             for draft in mine:
                 # What was the type's newest flushed version stays it, also when it is left out.
                 last = newest if draft is mine[-1] else 0
                 numbers.append(self._new.record(connection, draft, run, last))
                 run = numbers[-1] if run is None else run
+            if erase or run is None:
+                former_segments.erased(connection, runs)
+            else:
+                files = [segment.file.name for segment in old]
+                former_segments.replaced(connection, files, runs, run)
         return numbers
 
 

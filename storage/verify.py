@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
-from storage import index
+from storage import former_segments, index
 from storage.database import Database
 from storage.index_rows import live_rows
 from storage.segment_files import SUFFIX
@@ -85,6 +85,7 @@ def _keys(connection: apsw.Connection, store: SegmentStore, before: set[str]) ->
     store.keystore.reload()
     there = store.keystore.segment_names()
     known = {file for (file,) in connection.execute("SELECT file FROM segment_begun")}
+    known |= former_segments.kept(connection) | former_segments.doomed(connection)
     for resource_type, name, state in connection.execute(
         "SELECT t.text, s.file, s.state FROM segment s JOIN term t ON t.id = s.type ORDER BY s.id"
     ):
