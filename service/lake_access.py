@@ -39,4 +39,9 @@ def restore_lake(
 
 def open_lake(settings: Settings, *, create: bool = True) -> Lake:
     """The lake of the settings, open for reading and writing. The caller closes it."""
-    return Lake.open(settings.data_path, master_key=master_key(settings), create=create)
+    return Lake.open(
+        settings.data_path,
+        master_key=master_key(settings),
+        create=create,
+        segments_url=settings.segments_url,
+    )

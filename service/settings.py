@@ -30,6 +30,11 @@ class Setting(NamedTuple):
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", "data", "Folder of the lake."),
+    Setting(
+        "segments_url",
+        "",
+        "Where a new lake keeps its segments: `s3://bucket/prefix?…`; empty: in its folder.",
+    ),
     Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
     Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),
     Setting("base_url", "", "Public URL of the service, for links; empty: taken from the request."),

@@ -2,7 +2,7 @@
 
 | table | key | what |
 |---|---|---|
-| `lake` | `name` | identity and layout of the lake |
+| `lake` | `name` | identity and layout of the lake, and where its segments are |
 | `term` | `id` | text ↔ small number, for what recurs in every row (types, parameters, systems) |
 | `commit_log` | `t` | when commit `t` was made, and its first version |
 | `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it;
@@ -111,7 +111,7 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
 
-    def create(self, lake_id: str) -> None:
+    def create(self, lake_id: str, segments_url: str = "") -> None:
         """Make the file with its tables. Durable and closed on return."""
         # SQLite would make it as the umask has it; its -wal and -shm take the mode of the file.
         create_file(self.path, b"")
@@ -123,7 +123,8 @@ class Database:
                 for table in index.TABLES:
                     connection.execute(table.DDL)
                 connection.executemany(
-                    "INSERT INTO lake VALUES (?, ?)", [("id", lake_id), ("layout", str(LAYOUT))]
+                    "INSERT INTO lake VALUES (?, ?)",
+                    [("id", lake_id), ("layout", str(LAYOUT)), ("segments_url", segments_url)],
                 )
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
@@ -150,6 +151,13 @@ class Database:
             raise error(
                 "not-supported",
                 f"{self.path} has layout {found.get('layout')}; this release reads {LAYOUT}.",
+            )
+
+    def segments_url(self) -> str:
+        """Where the segments lie when not in the lake's folder; else empty."""
+        with self.reading() as connection:
+            return str(
+                connection.execute("SELECT value FROM lake WHERE name = 'segments_url'").get or ""
             )
 
     def writer(self) -> apsw.Connection:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -56,6 +56,7 @@ class Flusher:
         terms: Terms,
         new: NewSegments,
         settler: Settler,
+        after_flush: Callable[[], None],
     ) -> None:
         self._database = database
         self._writer = writer
@@ -63,6 +64,7 @@ class Flusher:
         self._terms = terms
         self._new = new
         self._settler = settler
+        self._after_flush = after_flush
         self._one_at_a_time = threading.RLock()
         self._wanted = threading.Event()
         self._stopping = threading.Event()
@@ -168,3 +170,4 @@ class Flusher:
             raise
         self._new.recorded([new])
         self._settler.settle(segment, new.v)
+        self._after_flush()

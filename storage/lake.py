@@ -17,6 +17,7 @@ from storage import database_renewal, history, reading, statistics, verify
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
+from storage.compaction import Compactor
 from storage.flush import Flusher
 from storage.keys import MasterKey
 from storage.lake_folder import LakeFolder
@@ -27,7 +28,6 @@ from storage.query.page import Cursors
 from storage.reindex import reindex
 from storage.retirement import Retirement
 from storage.rewrite import Rewriter
-from storage.segment_files import LocalSegmentFiles
 from storage.segment_store import SegmentStore
 from storage.settling import Settler
 from storage.snapshot import HotTables, Snapshot
@@ -48,9 +48,11 @@ __all__ = ["Commit", "Delete", "Finding", "Lake", "Page", "Put", "Snapshot", "Ve
 class Lake:
     """One open lake folder. All methods may be called from many threads."""
 
-    def __init__(self, path: Path, master_key: MasterKey | None, *, create: bool) -> None:
+    def __init__(
+        self, path: Path, master_key: MasterKey | None, *, create: bool, segments_url: str
+    ) -> None:
         """Use `Lake.open`."""
-        self.folder = LakeFolder(path)
+        self.folder = LakeFolder(path, segments_url)
         self._lock, self._keystore, self._database = self.folder.open(master_key, create=create)
         try:
             self._start()
@@ -60,7 +62,7 @@ class Lake:
             raise
 
     def _start(self) -> None:
-        files = LocalSegmentFiles(self.folder.segments)
+        files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
         self._writer = Writer(
             self._database.writer(), lambda position: self._flusher.wake(position)
@@ -69,28 +71,38 @@ class Lake:
         parts = (self._database, self._writer, self._segments, self._terms)
         new_segments = NewSegments(*parts)
         settler = Settler(self._database, self._writer, self._segments)
-        self._flusher = Flusher(*parts, new_segments, settler)
         self._retirement = Retirement(*parts)
         self._rewriter = Rewriter(*parts, new_segments, settler)
+        self._compactor = Compactor(self._database, self._rewriter, self._retirement)
+        self._flusher = Flusher(*parts, new_segments, settler, self._compactor.wake)
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._hot_tables = HotTables(self._terms)
         try:
             self._flusher.start()
+            self._compactor.start()
         except BaseException:
             self._writer.close()
             raise
 
     @classmethod
     def open(
-        cls, path: Path | str, *, master_key: MasterKey | None = None, create: bool = True
+        cls,
+        path: Path | str,
+        *,
+        master_key: MasterKey | None = None,
+        create: bool = True,
+        segments_url: str = "",
     ) -> Lake:
         """Open the lake at `path` for reading and writing, making it when `create` and new.
 
-        Without `master_key` the lake's own `keys/master.key` is used. Raises FhirError when there
-        is no lake, another process has it open, the master key is another one, or parts are gone.
+        Without `master_key` the lake's own `keys/master.key` is used. `segments_url` says where a
+        new lake is to keep its segments (empty: in the folder; `s3://…`: see
+        docs/object_storage.md); an existing one knows, and refuses another. Raises FhirError when
+        there is no lake, another process has it open, the master key is another one, or parts are
+        gone.
         """
-        return cls(Path(path), master_key, create=create)
+        return cls(Path(path), master_key, create=create, segments_url=segments_url)
 
     def __enter__(self) -> Lake:
         return self
@@ -109,6 +121,7 @@ class Lake:
             if flush:
                 self._flusher.flush()
         finally:
+            self._compactor.stop()
             self._flusher.stop()
             self._database.close()
             self._writer.close()
@@ -248,6 +261,16 @@ class Lake:
     def flush(self) -> None:
         """Move all bodies from the hot tier into segments."""
         self._flusher.flush()
+
+    def compact(self) -> int:
+        """Flush, then merge all segments of each type into one sorted run; how many were merged.
+
+        The lake does this by itself where it is worth it; at once it makes reading by patient as
+        fast as it gets. Writers and readers go on. The old files stay for some time, for whoever
+        still reads them, so the disk needs room for both.
+        """
+        self._flusher.flush()
+        return self._compactor.compact()
 
     def verify(self, *, sample: int | None = None) -> list[Finding]:
         """What is wrong with the lake on disk; empty when nothing is.

@@ -13,6 +13,7 @@ from storage.keys import KeyFileMasterKey, MasterKey
 from storage.keystore import Keystore
 from storage.keystore_file import FILE_NAME
 from storage.private_files import FolderLock, make_folder, sync_folder
+from storage.segment_files import LocalSegmentFiles, SegmentFiles
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class LakeFolder:
     """Paths in one lake folder."""
 
     path: Path
+    segments_url: str = ""
 
     @property
     def keystore(self) -> Path:
@@ -100,15 +102,40 @@ class LakeFolder:
         for leftover in (unfinished, *database_renewal.companions(unfinished)):
             leftover.unlink(missing_ok=True)
         keystore = Keystore.new(self.keystore, master_key)
-        Database(unfinished, keystore.database_key).create(keystore.lake_id)
+        Database(unfinished, keystore.database_key).create(keystore.lake_id, self.segments_url)
         sync_folder(self.path)
+        if self.segments_url:
+            from storage.s3_segment_files import S3SegmentFiles
+
+            S3SegmentFiles(self.segments_url).claim(keystore.lake_id)
         keystore.write_new()
         unfinished.rename(self.database)
         sync_folder(self.path)
         return keystore, Database(self.database, keystore.database_key)
 
+    def segment_files(self, database: Database, lake_id: str) -> SegmentFiles:
+        """Where the segments of the lake lie. Raises FhirError.
+
+        `conflict` (other than `segments_url` says), `invalid` (the store holds another lake's
+        segments, or none).
+        """
+        recorded = database.segments_url()
+        if self.segments_url not in ("", recorded):
+            raise error(
+                "conflict",
+                f"The lake at {self.path} keeps its segments in {recorded or self.segments}, not "
+                f"where segments_url says. Leave the setting out, or make a new lake.",
+            )
+        if not recorded:
+            return LocalSegmentFiles(self.segments)
+        from storage.s3_segment_files import S3SegmentFiles
+
+        files = S3SegmentFiles(recorded)
+        files.check(lake_id)
+        return files
+
     def bytes_on_disk(self) -> int:
-        """Size of all files of the lake."""
+        """Size of all files in the folder."""
         total = 0
         for path in self.path.rglob("*"):
             with contextlib.suppress(FileNotFoundError):

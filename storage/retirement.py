@@ -33,14 +33,14 @@ class Retirement:
         self._store = store
         self._terms = terms
 
-    def remove(self, *, grace_s: float = GRACE_S) -> int:
+    def remove(self, *, grace_s: float | None = None) -> int:
         """Remove what may go now; how many segments went. Raises FhirError `unavailable`.
 
         First the keys, so that what was erased cannot be read even when its file stays for now;
         then the file; then what the database knows of it. It may stop between any two. The keys of
         what compaction replaced stay, for backups (`storage.former_segments`).
         """
-        due, former, doomed = self._due(grace_s)
+        due, former, doomed = self._due(GRACE_S if grace_s is None else grace_s)
         erased = {id for id, _, _, retired_us in due if not retired_us}
         taken = set(self._store.take_out([row[0] for row in due if row[0] in erased], pinned=True))
         taken.update(

@@ -18,12 +18,16 @@ def stats(connection: apsw.Connection, terms: Terms, folder: LakeFolder) -> dict
         "SELECT type, count FROM resource_count WHERE count > 0"
     ).fetchall()
     counts = {terms.text(connection, number): count for number, count in rows}
+    elsewhere = connection.execute(
+        "SELECT ifnull(sum(bytes), 0) FROM segment WHERE EXISTS "
+        "(SELECT 1 FROM lake WHERE name = 'segments_url' AND value <> '')"
+    ).get
     return {
         "t": connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get,
         "resources": dict(sorted(counts.items())),
         "versions": connection.execute("SELECT ifnull(max(v), 0) FROM version").get,
         "hot_rows": sum(one.rows for one in hot),
         "hot_bytes": sum(one.bytes for one in hot),
-        "segments": connection.execute("SELECT count(*) FROM segment").get,
-        "bytes": folder.bytes_on_disk(),
+        "segments": connection.execute("SELECT count(*) FROM segment WHERE state <> 2").get,
+        "bytes": folder.bytes_on_disk() + elsewhere,
     }

@@ -49,7 +49,11 @@ def verify(
     """Everything found wrong, in one consistent state of the lake; empty when nothing is."""
     # Before the transaction begins: it knows of every file that was begun before it.
     store.keystore.reload()
-    files, keys = store.files.list(), store.keystore.segment_names()
+    try:
+        files = store.files.list()
+    except OSError as failure:
+        raise store.files.failure(failure) or failure from None
+    keys = store.keystore.segment_names()
     with database.reading() as connection:
         found = list(_database(connection)) or list(_keys(connection, store, keys))
         if found:

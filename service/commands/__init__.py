@@ -2,6 +2,7 @@
 
 from service.commands import (
     cohort,
+    compact,
     demo,
     export,
     import_,
@@ -32,4 +33,5 @@ COMMANDS = (
     token,
     verify,
     reindex,
+    compact,
 )
