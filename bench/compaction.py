@@ -78,7 +78,9 @@ def waits(lake: Lake, work: Callable[[], object]) -> tuple[float, list[float]]:
         number = 0
         while not done.is_set():
             began = time.perf_counter()
-            lake.transact([Put({"resourceType": "Basic", "id": "b", "code": {"text": str(number)}})])
+            lake.transact(
+                [Put({"resourceType": "Basic", "id": "b", "code": {"text": str(number)}})]
+            )
             taken.append((time.perf_counter() - began) * 1000)
             number += 1
             time.sleep(0.002)

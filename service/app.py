@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from service import errors
 from service.auth import Authentication, load_tokens
-from service.context import Context, acceptable
+from service.context import Context, acceptable, writable
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.interactions import (
@@ -28,7 +28,7 @@ from service.interactions import (
 )
 from service.operations import cohorts, health, nlp, notes, sql, timeline, validate
 from service.response_headers import ResponseHeaders
-from service.settings import Settings, check_exposure
+from service.settings import Settings, check_exposure, check_read_only
 from storage.lake import Lake
 
 # Order matters where paths overlap: what is more specific comes first.
@@ -54,6 +54,8 @@ PLAIN_ROUTERS = (
     cohorts.router,
     sql.router,
 )
+# All that these do is change something. Others that may (a batch) are refused by the lake itself.
+WRITING_ROUTERS = (create.router, update.router, delete.router, notes.router)
 
 
 def create_app(lake: Lake, settings: Settings) -> FastAPI:
@@ -62,6 +64,10 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     Raises `SettingError` when the settings would expose the lake without authentication.
     """
     check_exposure(settings)
+    if lake.read_only:
+        # Notes are read, and what they say is stored, by the service that writes.
+        settings = Settings({**settings.values, "read_only": True, "nlp": False})
+        check_read_only(settings)
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes)
     enricher = Enricher(lake, ingest, settings)
 
@@ -86,9 +92,12 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     app.add_middleware(Authentication, tokens=tokens)
     app.add_middleware(ResponseHeaders)
     for router in FHIR_ROUTERS:
-        app.include_router(router, prefix="/fhir", dependencies=[Depends(acceptable)])
+        checks = [acceptable, *([writable] if router in WRITING_ROUTERS else [])]
+        dependencies = [Depends(check) for check in checks]
+        app.include_router(router, prefix="/fhir", dependencies=dependencies)
     for router in PLAIN_ROUTERS:
-        app.include_router(router)
+        writing = router in WRITING_ROUTERS
+        app.include_router(router, dependencies=[Depends(writable)] if writing else [])
 
     @app.get("/", summary="where things are")
     def index(request: Request) -> Response:

@@ -13,6 +13,7 @@ from schemas.ids import format_instant, is_id
 from schemas.outcomes import FhirError, Issue, error, operation_outcome
 from schemas.parse import parse_json
 from schemas.structure import RESOURCE_TYPES
+from service.as_of import parse_at, view_at
 from service.errors import status_of
 from service.ingest import parse_if_match
 from service.responses import etag
@@ -126,20 +127,23 @@ def answer_get(entry: Entry, lake: Lake, base: str) -> Outcome:
 
 def _answer_get(entry: Entry, lake: Lake, base: str, place: str) -> Outcome:
     segments = entry.id.split("/") if entry.id else []
+    params = parse_qsl(entry.query, keep_blank_values=True)
+    at = parse_at([value for name, value in params if name == "at"])
     if len(segments) == 1:
-        version = lake.read(entry.resource_type, segments[0])
-        return Outcome(version, "200 OK", version.resource())
+        with view_at(lake, at) as (view, said):
+            version = view.read(entry.resource_type, segments[0])
+        return Outcome(version, "200 OK", version.resource(), said.outcome)
     if len(segments) == 3 and segments[1] == "_history":
         number = whole_number(segments[2])
         if number is not None:
-            version = lake.vread(entry.resource_type, segments[0], number)
+            with view_at(lake, at) as (view, said):
+                version = view.vread(entry.resource_type, segments[0], number)
             if version.deleted:
                 raise error("deleted", "This version is a deletion.", place)
-            return Outcome(version, "200 OK", version.resource())
+            return Outcome(version, "200 OK", version.resource(), said.outcome)
     if segments:
         raise error("not-supported", "GET inside a Bundle reads or searches.", place)
-    params = parse_qsl(entry.query, keep_blank_values=True)
-    found: Resource = parse_json(searchset(lake, entry.resource_type, params, base))
+    found: Resource = parse_json(searchset(lake, entry.resource_type, params, base).body)
     return Outcome(None, "200 OK", found)
 
 

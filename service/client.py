@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from service.notices import COMMIT_HEADER, ERASURES_HEADER, erasure_warning
+
 FHIR_JSON = "application/fhir+json"
 
 
@@ -29,6 +31,8 @@ class Chartlake:
     def __init__(self, url: str, *, token: str | None = None, timeout_s: float = 300) -> None:
         """`url` is the root of the service (without `/fhir`)."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.notices: list[str] = []
+        """What the service said of its answers as of a past commit, for people."""
         self._http = httpx.Client(
             base_url=url.rstrip("/").removesuffix("/fhir"), headers=headers, timeout=timeout_s
         )
@@ -81,18 +85,32 @@ class Chartlake:
             headers={"Content-Type": FHIR_JSON},
         )
 
-    def read(self, resource_type: str, id: str) -> dict[str, Any]:
-        """The current version of a resource."""
-        return self._json("GET", f"/fhir/{resource_type}/{id}")
+    def read(self, resource_type: str, id: str, *, at: int | str | None = None) -> dict[str, Any]:
+        """The version of a resource that is current, or was `at` a commit or an instant."""
+        return self._json("GET", f"/fhir/{resource_type}/{id}", params=_as_of(at))
 
-    def search(self, resource_type: str, **params: str) -> Iterator[dict[str, Any]]:
-        """All matches, page by page."""
-        url = f"/fhir/{resource_type}"
-        page = self._json("GET", url, params=params)
-        while True:
+    def history(
+        self, resource_type: str | None = None, id: str | None = None, **params: str | int
+    ) -> Iterator[dict[str, Any]]:
+        """Bundle entries of the versions of a resource, a type or the lake, newest first.
+
+        `params` as in FHIR: `_since`, `_at`, `_count` (a page's), `_type`; and `at`.
+        """
+        parts = ["/fhir", *(part for part in (resource_type, id) if part), "_history"]
+        for page in self._pages("/".join(parts), params):
+            yield from page.get("entry", [])
+
+    def search(self, resource_type: str, **params: str | int) -> Iterator[dict[str, Any]]:
+        """All matches, page by page; `at` (a commit or an instant) for those of a past state."""
+        for page in self._pages(f"/fhir/{resource_type}", params):
             for entry in page.get("entry", []):
                 if entry.get("search", {}).get("mode") == "match":
                     yield entry["resource"]
+
+    def _pages(self, url: str, params: dict[str, str | int]) -> Iterator[dict[str, Any]]:
+        page = self._json("GET", url, params=params)
+        while True:
+            yield page
             links = [link["url"] for link in page.get("link", []) if link["relation"] == "next"]
             if not links:
                 return
@@ -113,19 +131,20 @@ class Chartlake:
         return self._json("GET", f"/notes/{note_id}/findings", params={"wait": wait_s})
 
     def timeline(self, patient_id: str, **params: str | int) -> list[dict[str, Any]]:
-        """A patient's events in clinical order."""
+        """A patient's events in clinical order; `at` a commit or an instant: as known then."""
         events: list[dict[str, Any]] = self._json(
             "GET", f"/patients/{patient_id}/timeline", params=params
         )
         return events
 
-    def cohort(self, definition: dict[str, Any], *, at: int | None = None) -> dict[str, Any]:
-        """Run a cohort definition."""
-        params = {"at": at} if at is not None else {}
-        return self._json("POST", "/cohorts", json=definition, params=params)
+    def cohort(self, definition: dict[str, Any], *, at: int | str | None = None) -> dict[str, Any]:
+        """Run a cohort definition, as of `at`."""
+        return self._json("POST", "/cohorts", json=definition, params=_as_of(at))
 
-    def sql(self, query: str, parameters: list[Any] | None = None, *, at: int | None = None) -> Any:
-        """Run a query; `{"columns": […], "rows": […], "truncated": …}`."""
+    def sql(
+        self, query: str, parameters: list[Any] | None = None, *, at: int | str | None = None
+    ) -> Any:
+        """Run a query; `{"columns": […], "rows": […], "truncated": …, "t": …, "warnings": […]}`."""
         body: dict[str, Any] = {"query": query, "parameters": parameters or []}
         if at is not None:
             body["at"] = at
@@ -138,7 +157,17 @@ class Chartlake:
             raise ServiceError(0, f"the service cannot be reached: {failure}") from None
         if response.status_code >= 400:
             raise ServiceError(response.status_code, explain(response))
+        if "at" in (options.get("params") or {}) or "at" in (options.get("json") or {}):
+            self.notices.append(f"as of commit {response.headers.get(COMMIT_HEADER)}")
+        erasures = response.headers.get(ERASURES_HEADER)
+        if erasures is not None:
+            commit = int(response.headers[COMMIT_HEADER])
+            self.notices.append(erasure_warning(commit, int(erasures)))
         return response.json()
+
+
+def _as_of(at: int | str | None) -> dict[str, int | str]:
+    return {} if at is None else {"at": at}
 
 
 def explain(response: httpx.Response) -> str:

@@ -44,6 +44,16 @@ def known_type(resource_type: str) -> str:
     return resource_type
 
 
+def writable(request: Request) -> None:
+    """Dependency: refuse (403) a change where the service only reads, before anything is read."""
+    if context(request).lake.read_only:
+        raise error(
+            "forbidden",
+            "This service only reads (setting `read_only`). Send changes to the service that has "
+            "the lake open for writing.",
+        )
+
+
 def acceptable(request: Request) -> None:
     """Dependency: refuse (406) who wants FHIR in another format than JSON."""
     wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"

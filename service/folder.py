@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from schemas.parse import canonical_bytes
+from service.as_of import parse_at, view_at
 from service.enrich import Enricher
 from service.ingest import Ingest
-from service.lake_access import open_lake
+from service.lake_access import open_lake, open_to_read
 from service.note_text import document_reference
+from service.notices import Notice
 from service.settings import Settings
+from storage.lake import LakeAt
 
 
 class FolderLake:
     """An open lake folder; use as a context manager."""
 
-    def __init__(self, settings: Settings, *, create: bool = False) -> None:
-        """`create`: make the lake where there is none. Raises `FhirError`, `SettingError`."""
+    def __init__(self, settings: Settings, *, create: bool = False, reading: bool = False) -> None:
+        """`create`: make the lake where there is none; `reading`: beside a service, if need be.
+
+        Raises `FhirError`, `SettingError`.
+        """
         self.settings = settings
-        self.lake = open_lake(settings, create=create)
+        self.notices: list[str] = []
+        """What is to be said of answers as of a past commit, for people."""
+        self.lake = open_to_read(settings) if reading else open_lake(settings, create=create)
         self.ingest = Ingest(self.lake, max_note_bytes=settings.max_note_bytes)
         self.enricher = Enricher(self.lake, self.ingest, settings)
 
@@ -54,25 +64,40 @@ class FolderLake:
         """A patient's events in clinical order."""
         types = params.pop("types", None)
         wanted = tuple(types.split(",")) if types else None
-        events = self.lake.timeline(patient_id, types=wanted, **params)
+        with self._as_of(params.pop("at", None)) as (view, _):
+            events = view.timeline(patient_id, types=wanted, **params)
         return [event.to_dict() for event in events]
 
-    def cohort(self, definition: dict[str, Any], *, at: int | None = None) -> dict[str, Any]:
+    def cohort(self, definition: dict[str, Any], *, at: int | str | None = None) -> dict[str, Any]:
         """Run a cohort definition."""
-        result: dict[str, Any] = self.lake.cohort(definition, at=at).to_dict()
+        with self._as_of(at) as (view, said):
+            result: dict[str, Any] = view.cohort(definition).to_dict()
+        result["warnings"] = [*result["warnings"], *said.warnings]
         return result
 
-    def sql(self, query: str, parameters: list[Any] | None = None, *, at: int | None = None) -> Any:
+    def sql(
+        self, query: str, parameters: list[Any] | None = None, *, at: int | str | None = None
+    ) -> Any:
         """Run a query; the same shape as the service's answer."""
-        table = self.lake.sql(
-            query,
-            parameters or [],
-            at=at,
-            timeout_s=self.settings.sql_timeout_s,
-            max_rows=self.settings.sql_max_rows,
-        )
+        with self._as_of(at) as (view, said):
+            table = view.sql(
+                query,
+                parameters or [],
+                timeout_s=self.settings.sql_timeout_s,
+                max_rows=self.settings.sql_max_rows,
+            )
         return {
             "columns": list(table.columns),
             "rows": table.rows(),
             "truncated": table.truncated,
+            "t": view.t,
+            "warnings": said.warnings,
         }
+
+    @contextmanager
+    def _as_of(self, at: int | str | None) -> Iterator[tuple[LakeAt, Notice]]:
+        """The lake as of `at`; what is to be said of the answer goes to `notices`."""
+        with view_at(self.lake, parse_at(at)) as (view, said):
+            yield view, said
+        if at is not None:
+            self.notices += [f"as of commit {view.t}", *said.warnings]

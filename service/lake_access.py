@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.outcomes import FhirError
 from service.settings import SettingError, Settings
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import RestoreReport, restore
@@ -38,10 +39,32 @@ def restore_lake(
 
 
 def open_lake(settings: Settings, *, create: bool = True) -> Lake:
-    """The lake of the settings, open for reading and writing. The caller closes it."""
+    """The lake of the settings, open for reading and writing (setting `read_only`: for reading).
+
+    The caller closes it.
+    """
     return Lake.open(
         settings.data_path,
         master_key=master_key(settings),
         create=create,
         segments_url=settings.segments_url,
+        read_only=settings.read_only,
+    )
+
+
+def open_to_read(settings: Settings) -> Lake:
+    """The lake of the settings for who only reads: read-only where another process has it open.
+
+    The caller closes it.
+    """
+    try:
+        return open_lake(settings, create=False)
+    except FhirError as failure:
+        if failure.category != "conflict":
+            raise
+    return Lake.open(
+        settings.data_path,
+        master_key=master_key(settings),
+        segments_url=settings.segments_url,
+        read_only=True,
     )

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.app import create_app
 from service.lake_access import open_lake
-from service.settings import Settings, check_exposure
+from service.settings import Settings, check_exposure, check_read_only
 from storage.lake import Lake
 
 FLUSH_AT_CLOSE_ROWS = 1_000
@@ -21,6 +21,7 @@ FLUSH_AT_CLOSE_ROWS = 1_000
 def serve(settings: Settings) -> None:
     """Serve until interrupted. Raises `SettingError` or `FhirError` before anything is served."""
     check_exposure(settings)
+    check_read_only(settings)
     # A core dump would put the memory, patient data and keys in it, on the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -40,7 +41,8 @@ def serve(settings: Settings) -> None:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         # Few rows are left in the hot tier: a segment of a handful of rows is not worth a file.
-        lake.close(flush=lake.stats()["hot_rows"] >= FLUSH_AT_CLOSE_ROWS)
+        worth = not lake.read_only and lake.stats()["hot_rows"] >= FLUSH_AT_CLOSE_ROWS
+        lake.close(flush=worth)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -31,6 +31,14 @@ class Setting(NamedTuple):
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", "data", "Folder of the lake."),
     Setting(
+        "read_only", False, "Only read, beside the process that has the lake open for writing."
+    ),
+    Setting(
+        "unaudited_reads",
+        False,
+        "Let a read-only service answer, although it cannot record in the lake who read what.",
+    ),
+    Setting(
         "segments_url",
         "",
         "Where a new lake keeps its segments: `s3://bucket/prefix?…`; empty: in its folder.",
@@ -119,6 +127,16 @@ def check_exposure(settings: Settings) -> None:
         f"refusing to listen on {settings.host} without authentication: set api_token_file "
         "(make one with `chartlake token new NAME --file FILE`), or listen on 127.0.0.1"
     )
+
+
+def check_read_only(settings: Settings) -> None:
+    """Refuse to read beside the writing service without leave. Raises `SettingError`."""
+    if settings.read_only and not settings.unaudited_reads:
+        raise SettingError(
+            "a read-only service cannot record in the lake who read what: set unaudited_reads "
+            "to let it answer all the same (and record accesses in front of it), or send reads "
+            "to the service that has the lake open for writing"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -25,7 +25,10 @@ _INSERT_VERSION = (
 
 @dataclass
 class Position:
-    """Where the log stands: last commit, its moment, last version; and what a group adds to it."""
+    """Where the log stands: last commit, its moment, last version; and what a group adds to it.
+
+    No later commit is given a moment before `earliest_us`.
+    """
 
     t: int
     instant_us: int
@@ -33,12 +36,23 @@ class Position:
     counts: Counter[int] = field(default_factory=Counter)
     hot_rows: int = 0
     hot_bytes: int = 0
+    earliest_us: int = 0
 
     def copy(self) -> Position:
         """A position to go on from, to be dropped when its transaction fails."""
         return Position(
-            self.t, self.instant_us, self.v, Counter(self.counts), self.hot_rows, self.hot_bytes
+            self.t,
+            self.instant_us,
+            self.v,
+            Counter(self.counts),
+            self.hot_rows,
+            self.hot_bytes,
+            self.earliest_us,
         )
+
+    def pass_by(self, moment_us: int) -> None:
+        """Let all later commits be after a moment that has passed, whatever the clock does."""
+        self.earliest_us = max(self.earliest_us, (moment_us // 1000 + 1) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,8 @@ def apply(
         return Commit(position.t, from_microseconds(position.instant_us), tombstones)
     position.t += 1
     # Milliseconds, as FHIR instants show them; never back, whatever the clock does.
-    position.instant_us = max(time.time_ns() // 1_000_000 * 1000, position.instant_us)
+    now_us = time.time_ns() // 1_000_000 * 1000
+    position.instant_us = max(now_us, position.instant_us, position.earliest_us)
     connection.execute(
         "INSERT INTO commit_log (t, instant_us, first_v) VALUES (?, ?, ?)",
         (position.t, position.instant_us, position.v + 1),

@@ -96,13 +96,25 @@ CREATE TABLE resource_count (type INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 
 
 class Database:
-    """Opens connections to one `hot.db`; lends them to readers."""
+    """Opens connections to one `hot.db`; lends them to readers.
+
+    Several processes may have it open: one that writes, and others `read_only`, which never change
+    the file, nor copy its log into it.
+    """
 
     def __init__(
-        self, path: Path, key: bytes, *, keys: Callable[[], Sequence[bytes]] | None = None
+        self,
+        path: Path,
+        key: bytes,
+        *,
+        keys: Callable[[], Sequence[bytes]] | None = None,
+        read_only: bool = False,
     ) -> None:
         """`keys` gives the keys to try when another process gave the database a new one."""
         self.path = path
+        self.read_only = read_only
+        self.on_renewed: Callable[[], None] | None = None
+        """Called when another file was found in the place of the one that was read until then."""
         self._key = key
         self._keys = keys
         self._idle: list[apsw.Connection] = []
@@ -138,6 +150,13 @@ class Database:
                 found = dict(connection.execute("SELECT name, value FROM lake"))
             finally:
                 connection.close()
+        except apsw.CantOpenError:
+            raise error(
+                "forbidden",
+                f"{self.path} cannot be opened: SQLite needs the files beside it, {self.path.name}"
+                "-wal and -shm, or leave to make them, also for reading. Let this process write in "
+                "the folder, or open the lake while the process that writes is running.",
+            ) from None
         except apsw.Error as failure:
             raise error(
                 "forbidden",
@@ -220,7 +239,10 @@ class Database:
                     raise error("unavailable", "The lake is closed.")
                 inode = self._inode_now()
                 if inode != self._inode:
+                    renewed = self._inode and self.on_renewed
                     stale, self._idle, self._inode = self._idle, [], inode
+                    if renewed:
+                        renewed()
                 if self._idle:
                     return self._idle.pop(), inode
         finally:
@@ -251,7 +273,10 @@ class Database:
             connection.close()
 
     def _connect(self, *, writable: bool = True) -> apsw.Connection:
-        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writable else 0)
+        if self.read_only:
+            flags = apsw.SQLITE_OPEN_READONLY
+        else:
+            flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writable else 0)
         connection = database_renewal.connect(self.path, self._key, flags)
         try:
             self._prepare(connection, writable)

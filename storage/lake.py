@@ -8,21 +8,26 @@ with Lake.open("data") as lake:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from schemas.outcomes import error
-from storage import database_renewal, history, reading, statistics, verify
+from storage import as_of, database_renewal, erasures, history, reading, statistics, verify
+from storage.as_of import AsOf
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
 from storage.compaction import Compactor
 from storage.flush import Flusher
 from storage.keys import MasterKey
+from storage.lake_at import LakeAt
 from storage.lake_folder import LakeFolder
 from storage.new_segments import NewSegments
 from storage.operations import Delete, Operation, Put, prepare
+from storage.private_files import FolderLock
 from storage.query import search
 from storage.query.page import Cursors
 from storage.reindex import reindex
@@ -42,48 +47,126 @@ if TYPE_CHECKING:
     from storage.analytics.table import Table
     from storage.analytics.timeline_event import TimelineEvent
 
-__all__ = ["Commit", "Delete", "Finding", "Lake", "Page", "Put", "Snapshot", "Version"]
+__all__ = [
+    "AsOf",
+    "Commit",
+    "Delete",
+    "Finding",
+    "Lake",
+    "LakeAt",
+    "Page",
+    "Put",
+    "Snapshot",
+    "Version",
+]
+
+
+@dataclass(frozen=True)
+class _Upkeep:
+    """All that changes a lake; a lake that was opened read-only has none of it."""
+
+    writer: Writer
+    flusher: Flusher
+    retirement: Retirement
+    rewriter: Rewriter
+    compactor: Compactor
 
 
 class Lake:
-    """One open lake folder. All methods may be called from many threads."""
+    """One open lake folder. All methods may be called from many threads.
+
+    Wherever a method takes `at`, it is a commit, or a moment (an aware datetime in the past): the
+    last commit at or before it. What is answered as of a commit never changes, but for what an
+    erasure takes out of it; see `erasures_since`.
+    """
 
     def __init__(
-        self, path: Path, master_key: MasterKey | None, *, create: bool, segments_url: str
+        self,
+        path: Path,
+        master_key: MasterKey | None,
+        *,
+        create: bool,
+        segments_url: str,
+        read_only: bool,
     ) -> None:
         """Use `Lake.open`."""
         self.folder = LakeFolder(path, segments_url)
-        self._lock, self._keystore, self._database = self.folder.open(master_key, create=create)
+        self.read_only = read_only
+        self._lock: FolderLock | None = None
+        if read_only:
+            self._keystore, self._database = self.folder.open_read_only(master_key)
+        else:
+            self._lock, self._keystore, self._database = self.folder.open(master_key, create=create)
         try:
             self._start()
         except BaseException:
             self._database.close()
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
             raise
 
     def _start(self) -> None:
         files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
-        self._writer = Writer(
-            self._database.writer(), lambda position: self._flusher.wake(position)
-        )
-        self._terms = Terms(self._writer.run)
-        parts = (self._database, self._writer, self._segments, self._terms)
-        new_segments = NewSegments(*parts)
-        settler = Settler(self._database, self._writer, self._segments)
-        self._retirement = Retirement(*parts)
-        self._rewriter = Rewriter(*parts, new_segments, settler)
-        self._compactor = Compactor(self._database, self._rewriter, self._retirement)
-        self._flusher = Flusher(*parts, new_segments, settler, self._compactor.wake)
+        self._terms = Terms(lambda work: self._writer.run(work))
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._hot_tables = HotTables(self._terms)
+        self._upkeep: _Upkeep | None = None
+        if self.read_only:
+            self._database.on_renewed = self._forget
+            return
+        writer = Writer(self._database.writer(), lambda position: self._flusher.wake(position))
+        parts = (self._database, writer, self._segments, self._terms)
+        new_segments = NewSegments(*parts)
+        settler = Settler(self._database, writer, self._segments)
+        retirement = Retirement(*parts)
+        rewriter = Rewriter(*parts, new_segments, settler)
+        compactor = Compactor(self._database, rewriter, retirement)
+        flusher = Flusher(*parts, new_segments, settler, compactor.wake)
+        self._upkeep = _Upkeep(writer, flusher, retirement, rewriter, compactor)
         try:
-            self._flusher.start()
-            self._compactor.start()
+            flusher.start()
+            compactor.start()
         except BaseException:
-            self._writer.close()
+            writer.close()
             raise
+
+    def _forget(self) -> None:
+        """Let go of what is kept in memory: what an erasure took out may be in it."""
+        self._segments.close()
+        self._hot_tables.forget()
+        _forget_columns(self._segments.files.place)
+
+    def _changing(self) -> _Upkeep:
+        """What changes the lake. Raises FhirError `forbidden` where it was opened to be read."""
+        if self._upkeep is None:
+            raise error(
+                "forbidden",
+                "This lake was opened read-only. Changes go through the process that has it open "
+                "for writing.",
+            )
+        return self._upkeep
+
+    @property
+    def _writer(self) -> Writer:
+        return self._changing().writer
+
+    @property
+    def _flusher(self) -> Flusher:
+        return self._changing().flusher
+
+    @property
+    def _retirement(self) -> Retirement:
+        return self._changing().retirement
+
+    @property
+    def _rewriter(self) -> Rewriter:
+        return self._changing().rewriter
+
+    @property
+    def _compactor(self) -> Compactor:
+        return self._changing().compactor
 
     @classmethod
     def open(
@@ -93,6 +176,7 @@ class Lake:
         master_key: MasterKey | None = None,
         create: bool = True,
         segments_url: str = "",
+        read_only: bool = False,
     ) -> Lake:
         """Open the lake at `path` for reading and writing, making it when `create` and new.
 
@@ -101,8 +185,14 @@ class Lake:
         docs/object_storage.md); an existing one knows, and refuses another. Raises FhirError when
         there is no lake, another process has it open, the master key is another one, or parts are
         gone.
+
+        `read_only` opens it beside the process that writes, or without one: everything that this
+        process commits can be read at once, nothing is changed, and what would change something
+        raises FhirError `forbidden`.
         """
-        return cls(Path(path), master_key, create=create, segments_url=segments_url)
+        return cls(
+            Path(path), master_key, create=create, segments_url=segments_url, read_only=read_only
+        )
 
     def __enter__(self) -> Lake:
         return self
@@ -121,18 +211,37 @@ class Lake:
             if flush:
                 self._flusher.flush()
         finally:
-            self._compactor.stop()
-            self._flusher.stop()
+            if self._upkeep is not None:
+                self._upkeep.compactor.stop()
+                self._upkeep.flusher.stop()
             self._database.close()
-            self._writer.close()
+            if self._upkeep is not None:
+                self._upkeep.writer.close()
             self._segments.close()
             _forget_columns(self._segments.files.place)
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     @property
     def t(self) -> int:
-        """The last commit."""
-        return self._writer.position.t
+        """The last commit; of the process that writes, when this one only reads."""
+        if self._upkeep is not None:
+            return self._writer.position.t
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get)
+
+    def at(self, at: AsOf | None = None) -> LakeAt:
+        """The lake as it was after a commit, or at a moment; None: as it is now, for good.
+
+        Raises FhirError `value` for a commit that is not there yet, a moment in the future or
+        without a zone, and, where this process only reads, for one that is not settled yet.
+        """
+        return LakeAt(self, self._at(at))
+
+    def erasures_since(self, t: int) -> int:
+        """How many erasures took something out of what is answered as of commit `t`."""
+        with self._database.reading() as connection:
+            return erasures.since(connection, t)
 
     # Writing
 
@@ -150,27 +259,52 @@ class Lake:
 
     # Reading
 
-    def read(self, resource_type: str, id: str, *, at: int | None = None) -> Version:
+    def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
         with self._database.reading() as connection:
             return reading.read(connection, self._bodies, resource_type, id, self._at(at))
 
-    def vread(self, resource_type: str, id: str, version_id: int) -> Version:
-        """One version, tombstones included. FhirError `not-found`."""
+    def vread(
+        self, resource_type: str, id: str, version_id: int, *, at: AsOf | None = None
+    ) -> Version:
+        """One version that was there at `at`, tombstones included. FhirError `not-found`."""
         with self._database.reading() as connection:
-            return reading.vread(connection, self._bodies, resource_type, id, version_id)
+            return reading.vread(
+                connection, self._bodies, resource_type, id, version_id, self._at(at)
+            )
 
     def history(
-        self, resource_type: str, id: str, *, count: int | None = None, cursor: str | None = None
+        self,
+        resource_type: str | None = None,
+        id: str | None = None,
+        *,
+        types: Sequence[str] = (),
+        since: str | None = None,
+        during: str | None = None,
+        at: AsOf | None = None,
+        count: int | None = None,
+        cursor: str | None = None,
     ) -> Page:
-        """Versions of a resource, newest first, deletions included; `count` a page (all: None).
+        """Versions of a resource, a type or the lake, newest first, deletions included.
 
-        All pages show the history as it was when the first one was read. FhirError `not-found`,
-        `value` (a cursor of something else).
+        `types` narrows the lake's. `since` (a FHIR date or instant) leaves those committed at or
+        after it, `during` (a date or dateTime of any precision) those that were current at some
+        point of it. `count` versions a page (None: all; 0: their number alone). All pages show the
+        history as of `at`, or as it was when the first one was read. FhirError `not-found` (a
+        resource that never was), `value`.
         """
+        wanted = tuple(types) if resource_type is None else (resource_type,)
+        question = history.Question(wanted, id, since, during)
         with self._database.reading() as connection:
             return history.history(
-                connection, self._bodies, self._cursors, self.t, resource_type, id, count, cursor
+                connection,
+                self._bodies,
+                self._terms,
+                self._cursors,
+                self._at(at),
+                question,
+                count,
+                cursor,
             )
 
     def search(
@@ -179,7 +313,7 @@ class Lake:
         params: Sequence[tuple[str, str]],
         *,
         strict: bool = False,
-        at: int | None = None,
+        at: AsOf | None = None,
     ) -> Page:
         """Current resources of a type that meet all parameters (R4 search.html).
 
@@ -200,11 +334,18 @@ class Lake:
             )
 
     def changes(
-        self, since_t: int, *, types: Sequence[str] | None = None, limit: int = 1000
+        self,
+        since_t: int,
+        *,
+        types: Sequence[str] | None = None,
+        limit: int = 1000,
+        at: AsOf | None = None,
     ) -> list[Version]:
-        """Versions of the commits after `since_t`, deletions included, in commit order."""
+        """Versions of the commits after `since_t` (up to `at`), deletions too, in commit order."""
         with self._database.reading() as connection:
-            return reading.changes(connection, self._bodies, self._terms, since_t, types, limit)
+            return reading.changes(
+                connection, self._bodies, self._terms, since_t, types, limit, self._at(at)
+            )
 
     def count_changes(self, since_t: int, *, types: Sequence[str] | None = None) -> int:
         """How many versions `changes` would give without a limit, without reading them."""
@@ -218,7 +359,7 @@ class Lake:
 
     # Answers over many resources
 
-    def snapshot(self, at: int | None = None) -> Snapshot:
+    def snapshot(self, at: AsOf | None = None) -> Snapshot:
         """The lake as of a commit, in columns, for analytic queries."""
         return Snapshot(self._database, self._segments, self._terms, self._hot_tables, self._at(at))
 
@@ -227,7 +368,7 @@ class Lake:
         query: str,
         parameters: Sequence[Any] | Mapping[str, Any] = (),
         *,
-        at: int | None = None,
+        at: AsOf | None = None,
         timeout_s: float = 30,
         max_rows: int = 100_000,
     ) -> Table:
@@ -236,7 +377,7 @@ class Lake:
 
         return sql.run(self.snapshot(at), query, parameters, timeout_s, max_rows)
 
-    def cohort(self, definition: dict[str, Any], *, at: int | None = None) -> CohortResult:
+    def cohort(self, definition: dict[str, Any], *, at: AsOf | None = None) -> CohortResult:
         """The patients that meet a definition; see `storage.analytics.cohort`."""
         from storage.analytics import cohort
 
@@ -246,7 +387,7 @@ class Lake:
         self,
         patient_id: str,
         *,
-        at: int | None = None,
+        at: AsOf | None = None,
         types: Sequence[str] | None = None,
         since: Any = None,
         until: Any = None,
@@ -288,6 +429,7 @@ class Lake:
 
     def backup(self, folder: Path) -> BackupReport:
         """Copy what is new in this lake into a folder of backups; see `storage.backup`."""
+        self._changing()  # Only the process that writes knows which files must be kept meanwhile.
         return take(self._database, self._segments, self._keystore, BackupFolder(folder))
 
     def prune_backups(self, folder: Path, keep: int) -> int:
@@ -320,17 +462,23 @@ class Lake:
         with self._database.reading() as connection:
             return statistics.stats(connection, self._terms, self.folder)
 
-    def _at(self, at: int | None) -> int:
-        last = self.t
+    def _at(self, at: AsOf | None) -> int:
+        """The commit that `at` stands for. Raises FhirError `value`."""
         if at is None:
-            return last
-        if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= last:
-            raise error(
-                "value",
-                f"There is no commit {str(at)[:32]} to read at; commits go up to {last}.",
-                "at",
-            )
-        return at
+            return self.t
+        if not isinstance(at, datetime):
+            return as_of.commit_number(at, self.t)
+        moment_us = as_of.microseconds(at)
+        with self._database.reading() as connection:
+            if as_of.is_settled(connection, moment_us):
+                return as_of.commit_at(connection, moment_us)
+        if self._upkeep is not None:
+            # After what the writer has in hand, and with nothing to come before the moment.
+            self._writer.run_at(lambda _connection, position: position.pass_by(moment_us))
+        elif not as_of.is_long_past(moment_us):
+            raise as_of.not_settled()
+        with self._database.reading() as connection:
+            return as_of.commit_at(connection, moment_us)
 
 
 def _forget_columns(place: str) -> None:

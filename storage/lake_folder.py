@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,32 @@ class LakeFolder:
             raise
         return lock, keystore, database
 
+    def open_read_only(self, master_key: MasterKey | None) -> tuple[Keystore, Database]:
+        """Open keys and database beside the process that writes, if any; nothing is changed.
+
+        Raises FhirError: `not-found`, `forbidden`, `invalid` as `open` does.
+        """
+        if not self.keystore.exists():
+            raise error("not-found", f"There is no lake at {self.path}.")
+        if not self.database.exists():
+            raise error(
+                "invalid",
+                f"{self.database} is missing: the lake is just being made, or it must be brought "
+                "back from a backup. Open it for writing first.",
+            )
+        keystore = self._keys(master_key)
+
+        def keys_now() -> Sequence[bytes]:
+            keystore.reload()
+            return keystore.database_keys()
+
+        database = Database(self.database, keystore.database_key, keys=keys_now, read_only=True)
+        database.check(keystore.lake_id)
+        return keystore, database
+
+    def _keys(self, master_key: MasterKey | None) -> Keystore:
+        return Keystore.open(self.keystore, master_key or KeyFileMasterKey(self.default_master_key))
+
     def _open(self, master_key: MasterKey | None, *, create: bool) -> tuple[Keystore, Database]:
         unfinished = self.database.with_name("hot.db.new")
         if self.keystore.exists():
@@ -75,8 +102,7 @@ class LakeFolder:
                     f"{self.database} is missing, but {self.keystore} is there. Bring hot.db back "
                     "from a backup; a lake without it cannot be read.",
                 )
-            master_key = master_key or KeyFileMasterKey(self.default_master_key)
-            keystore = Keystore.open(self.keystore, master_key)
+            keystore = self._keys(master_key)
             database_renewal.settle(self.database, keystore)
             database = Database(self.database, keystore.database_key)
             database.check(keystore.lake_id)

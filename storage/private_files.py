@@ -86,7 +86,7 @@ class FolderLock:
             raise error(
                 "conflict",
                 f"The lake at {folder} is open in another process. Stop that process, "
-                "or go through its HTTP service instead of opening the folder.",
+                "go through its HTTP service, or read beside it (`--read-only`).",
             ) from None
 
     def release(self) -> None:

@@ -41,15 +41,20 @@ def read(
 
 
 def vread(
-    connection: apsw.Connection, bodies: Bodies, resource_type: str, id: str, version_id: int
+    connection: apsw.Connection,
+    bodies: Bodies,
+    resource_type: str,
+    id: str,
+    version_id: int,
+    t: int,
 ) -> Version:
-    """One version, tombstones included. Raises FhirError `not-found`."""
+    """One version that was there at `t`, tombstones included. Raises FhirError `not-found`."""
     rows: list[Any] = []
     if 0 < version_id <= _MAX_VERSION:
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
-            "AND r.version_id = ?",
-            (resource_type, pack(id), version_id),
+            "AND r.version_id = ? AND r.t <= ?",
+            (resource_type, pack(id), version_id, t),
         ).fetchall()
     if not rows:
         raise error(
@@ -70,11 +75,13 @@ def changes(
     since_t: int,
     types: Sequence[str] | None,
     limit: int,
+    t: int,
 ) -> list[Version]:
-    """Versions with `t > since_t`, in commit order, at most `limit`."""
+    """Versions with `since_t < t`, up to those of commit `t`, in commit order, at most `limit`."""
     where, args = _after(connection, terms, since_t, types)
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM {FROM} WHERE {where} ORDER BY r.v LIMIT ?", (*args, limit)
+        f"SELECT {COLUMNS} FROM {FROM} WHERE {where} AND r.t <= ? ORDER BY r.v LIMIT ?",
+        (*args, t, limit),
     ).fetchall()
     return bodies.load(connection, rows)
 

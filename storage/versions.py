@@ -50,13 +50,14 @@ class Page:
     """A part of a result. `next` is the cursor of the part that follows, None at the end.
 
     `total` counts the whole result (None when not asked for); `ignored` names the parameters that
-    were not applied.
+    were not applied; `t` is the commit that the whole result is pinned to.
     """
 
     versions: list[Version]
     total: int | None = None
     next: str | None = None
     ignored: list[str] = field(default_factory=list)
+    t: int = 0
 
 
 def from_microseconds(instant_us: int) -> datetime:

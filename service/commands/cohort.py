@@ -11,7 +11,7 @@ from rich.console import Console
 
 from schemas.outcomes import error
 from schemas.parse import parse_json
-from service.commands.options import add_at, add_target, open_target
+from service.commands.options import add_at, add_target, open_target, print_notices
 from service.rendering import render_cohort
 
 
@@ -30,8 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     definition = parse_json(Path(arguments.file).read_bytes())
     if not isinstance(definition, dict):
         raise error("structure", "A cohort definition is a JSON object.")
-    with open_target(arguments) as target:
+    with open_target(arguments, reading=True) as target:
         result = target.cohort(definition, at=arguments.at)
+        print_notices(target)
     if arguments.json:
         print(json.dumps(result, indent=2, default=str, ensure_ascii=False))
     else:

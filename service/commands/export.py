@@ -1,21 +1,25 @@
-"""`chartlake export`: current resources of a lake folder as NDJSON, one file per type."""
+"""`chartlake export`: resources of a lake folder as NDJSON, one file per type."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from schemas.structure import RESOURCE_TYPES
-from service.commands.options import add_folder, settings_of
-from service.lake_access import open_lake
+from service.as_of import parse_at
+from service.commands.options import add_at, add_folder, open_to_look
+from service.notices import notice
+from storage.lake import LakeAt
 
 
 def register(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("export", help="export current resources as NDJSON (plaintext)")
     add_folder(parser)
+    add_at(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="empty or new folder")
     parser.add_argument("--types", metavar="T,T", help="resource types (default: all)")
     parser.set_defaults(run=run)
@@ -31,15 +35,21 @@ def run(arguments: argparse.Namespace) -> None:
     if out.exists() and any(out.iterdir()):
         raise SystemExit(f"chartlake: {out} is not empty")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open_lake(settings_of(arguments), create=False) as lake:
+    with open_to_look(arguments) as lake:
+        at = parse_at(arguments.at)
+        view = lake.at(at)
+        said = notice(lake, view.t, past=at is not None)
+        for line in [f"as of commit {view.t}", *said.warnings]:
+            print(f"chartlake: {line}", file=sys.stderr)
         for name in types:
-            count = _export(lake, name, out / f"{name}.ndjson")
+            count = _export(view, name, out / f"{name}.ndjson")
             if count:
                 print(f"{name:24} {count:>10,}")
 
 
-def _export(lake: Any, resource_type: str, path: Path) -> int:
-    count, cursor, file = 0, "", None
+def _export(lake: LakeAt, resource_type: str, path: Path) -> int:
+    count, file = 0, None
+    cursor: str | None = ""
     try:
         while cursor is not None:
             params = [("_count", "1000")] + ([("_cursor", cursor)] if cursor else [])

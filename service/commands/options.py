@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
 from service.client import Chartlake
 from service.folder import FolderLake
+from service.lake_access import open_to_read
 from service.settings import Settings, load_settings
+from storage.lake import Lake
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +29,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:
-    """`--at`: the commit to read as of."""
-    parser.add_argument("--at", type=int, metavar="T", help="as of commit T (default: now)")
+    """`--at`: the commit or instant to read as of."""
+    parser.add_argument("--at", metavar="T", help="as of commit T, or of an instant (default: now)")
 
 
 def settings_of(arguments: argparse.Namespace, **more: Any) -> Settings:
@@ -38,12 +41,38 @@ def settings_of(arguments: argparse.Namespace, **more: Any) -> Settings:
 
 
 def open_target(
-    arguments: argparse.Namespace, *, create: bool = False, **more: Any
+    arguments: argparse.Namespace, *, create: bool = False, reading: bool = False, **more: Any
 ) -> Chartlake | FolderLake:
-    """The service or the folder that the command line names; use as a context manager."""
+    """The service or the folder that the command line names; use as a context manager.
+
+    `reading`: the command changes nothing, so it may read a folder beside a service.
+    """
     if arguments.url:
         return Chartlake(arguments.url, token=read_token(arguments))
-    return FolderLake(settings_of(arguments, **more), create=create)
+    target = FolderLake(settings_of(arguments, **more), create=create, reading=reading)
+    _say_beside(target.lake)
+    return target
+
+
+def open_to_look(arguments: argparse.Namespace) -> Lake:
+    """The lake of the command line's folder for a command that changes nothing; to be closed."""
+    lake = open_to_read(settings_of(arguments))
+    _say_beside(lake)
+    return lake
+
+
+def _say_beside(lake: Lake) -> None:
+    if lake.read_only:
+        print(
+            f"chartlake: reading {lake.folder.path} beside the process that has it open",
+            file=sys.stderr,
+        )
+
+
+def print_notices(target: Chartlake | FolderLake) -> None:
+    """Say on stderr what is to be said of answers as of a past commit."""
+    for notice in target.notices:
+        print(f"chartlake: {notice}", file=sys.stderr)
 
 
 def read_token(arguments: argparse.Namespace) -> str | None:

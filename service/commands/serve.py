@@ -17,6 +17,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: any free)")
     parser.add_argument("--api-token-file", metavar="FILE", help="accepted tokens, hashed")
     parser.add_argument("--no-nlp", action="store_true", help="do not read notes")
+    parser.add_argument(
+        "--read-only", action="store_true", help="answer reads beside the service that writes"
+    )
     parser.set_defaults(run=run)
 
 
@@ -29,5 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
             port=arguments.port,
             api_token_file=arguments.api_token_file,
             nlp=False if arguments.no_nlp else None,
+            read_only=arguments.read_only or None,
         )
     )

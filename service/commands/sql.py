@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.commands.options import add_at, add_target, open_target
+from service.commands.options import add_at, add_target, open_target, print_notices
 
 
 def register(commands: Any) -> None:
@@ -27,8 +27,9 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run and show the query's rows."""
-    with open_target(arguments) as target:
+    with open_target(arguments, reading=True) as target:
         answer = target.sql(arguments.query, at=arguments.at)
+        print_notices(target)
     if arguments.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(answer["columns"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from service.commands.options import add_folder, settings_of
-from service.lake_access import open_lake
+from service.commands.options import add_folder, open_to_look
 
 
 def register(commands: Any) -> None:
@@ -18,7 +17,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every finding; 1 when there is one."""
-    with open_lake(settings_of(arguments), create=False) as lake:
+    with open_to_look(arguments) as lake:
         findings = lake.verify()
         for finding in findings:
             print(finding)

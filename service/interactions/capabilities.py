@@ -21,9 +21,11 @@ _INTERACTIONS = (
     "update",
     "delete",
     "history-instance",
+    "history-type",
     "create",
     "search-type",
 )
+_WRITING = frozenset({"update", "delete", "create"})
 _COMMON = (
     ("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id"),
     ("_lastUpdated", "date", "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated"),
@@ -33,6 +35,7 @@ _COMMON = (
 @router.get("/metadata", summary="capabilities")
 def capabilities(ctx: Ctx, request: Request) -> Response:
     """What this server does (R4 http.html#capabilities)."""
+    writable = not ctx.lake.read_only
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -47,8 +50,12 @@ def capabilities(ctx: Ctx, request: Request) -> Response:
             {
                 "mode": "server",
                 "security": {"cors": False, "description": _security(ctx)},
-                "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "resource": [_resource(name, writable) for name in sorted(RESOURCE_TYPES)],
+                "interaction": [
+                    *([{"code": "transaction"}] if writable else []),
+                    {"code": "batch"},
+                    {"code": "history-system"},
+                ],
             }
         ],
     }
@@ -61,8 +68,8 @@ def _security(ctx: Ctx) -> str:
     return "No authentication: the service answers to this machine (loopback) only."
 
 
-@lru_cache(maxsize=256)
-def _resource(resource_type: str) -> dict[str, Any]:
+@lru_cache(maxsize=512)
+def _resource(resource_type: str, writable: bool) -> dict[str, Any]:
     params = [{"name": n, "type": kind, "definition": url} for n, kind, url in _COMMON]
     params += [
         {"name": param.code, "definition": param.url, "type": param.type}
@@ -70,11 +77,13 @@ def _resource(resource_type: str) -> dict[str, Any]:
     ]
     described: dict[str, Any] = {
         "type": resource_type,
-        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "interaction": [
+            {"code": code} for code in _INTERACTIONS if writable or code not in _WRITING
+        ],
         "versioning": "versioned",
         "readHistory": True,
-        "updateCreate": True,
-        "conditionalCreate": True,
+        "updateCreate": writable,
+        "conditionalCreate": writable,
         "conditionalRead": "not-match",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",

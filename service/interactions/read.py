@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.as_of import At, parse_at, view_at
 from service.context import Ctx, ResourceType
 from service.responses import etag, fhir_bytes, version_headers
 
@@ -10,10 +11,13 @@ router = APIRouter()
 
 
 @router.api_route("/{resource_type}/{id}", methods=["GET", "HEAD"], summary="read")
-def read(resource_type: ResourceType, id: str, ctx: Ctx, request: Request) -> Response:
-    """The current version; 404 when it never existed, 410 when deleted, 304 when unchanged."""
-    version = ctx.lake.read(resource_type, id)
-    headers = version_headers(version)
+def read(
+    resource_type: ResourceType, id: str, ctx: Ctx, request: Request, at: At = None
+) -> Response:
+    """The version current now or `at`; 404 when there was none, 410 deleted, 304 unchanged."""
+    with view_at(ctx.lake, parse_at(at)) as (view, said):
+        version = view.read(resource_type, id)
+    headers = {**version_headers(version), **said.headers}
     if request.headers.get("if-none-match") == etag(version):
         return Response(b"", 304, headers)
     return fhir_bytes(version.body, request, 200, **headers)

@@ -50,5 +50,5 @@ def search_by_post(
 def answer(resource_type: str, params: Params, ctx: Ctx, request: Request) -> Response:
     """The searchset for `params`, strict or lenient as `Prefer: handling=…` asks."""
     strict = "handling=strict" in request.headers.get("prefer", "")
-    body = searchset(ctx.lake, resource_type, params, ctx.base(request), strict=strict)
-    return fhir_bytes(body, request)
+    found = searchset(ctx.lake, resource_type, params, ctx.base(request), strict=strict)
+    return fhir_bytes(found.body, request, 200, **found.headers)

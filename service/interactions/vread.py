@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from schemas.outcomes import error
+from service.as_of import At, parse_at, view_at
 from service.context import Ctx, ResourceType
 from service.responses import fhir_bytes, version_headers
 from service.whole_number import whole_number
@@ -15,13 +16,19 @@ router = APIRouter()
     "/{resource_type}/{id}/_history/{version_id}", methods=["GET", "HEAD"], summary="vread"
 )
 def vread(
-    resource_type: ResourceType, id: str, version_id: str, ctx: Ctx, request: Request
+    resource_type: ResourceType,
+    id: str,
+    version_id: str,
+    ctx: Ctx,
+    request: Request,
+    at: At = None,
 ) -> Response:
-    """One version, current or not; 410 when that version is a deletion."""
+    """One version that was there `at`, current or not; 410 when that version is a deletion."""
     number = whole_number(version_id)
     if number is None:
         raise error("not-found", f"{resource_type} versions are whole numbers from 1.")
-    version = ctx.lake.vread(resource_type, id, number)
+    with view_at(ctx.lake, parse_at(at)) as (view, said):
+        version = view.vread(resource_type, id, number)
     if version.deleted:
         raise error("deleted", f"Version {number} of this {resource_type} is its deletion.")
-    return fhir_bytes(version.body, request, 200, **version_headers(version))
+    return fhir_bytes(version.body, request, 200, **version_headers(version), **said.headers)

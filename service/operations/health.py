@@ -27,4 +27,9 @@ def readyz(ctx: Ctx) -> Response:
 @router.get("/status", summary="what is in the lake")
 def status(ctx: Ctx) -> dict[str, Any]:
     """Counts by resource type, the last commit, segments and bytes on disk, unread notes."""
-    return {**ctx.lake.stats(), "notes_unread": ctx.enricher.backlog(), "nlp": ctx.enricher.state}
+    return {
+        **ctx.lake.stats(),
+        "read_only": ctx.lake.read_only,
+        "notes_unread": ctx.enricher.backlog(),
+        "nlp": ctx.enricher.state,
+    }

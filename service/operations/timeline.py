@@ -7,15 +7,17 @@ from starlette.responses import Response
 
 from schemas.dates import date_range
 from schemas.outcomes import error
+from schemas.parse import canonical_bytes
 from schemas.structure import RESOURCE_TYPES
+from service.as_of import At, parse_at, view_at
 from service.context import Context, Ctx
+from service.notices import Notice
 from service.operations.parameters import as_parameters
-from service.responses import fhir_resource
+from service.responses import fhir_bytes
 
 router = APIRouter()
 plain_router = APIRouter()
 
-At = Annotated[int | None, Query(ge=0, description="Commit to read as of; default: now.")]
 Types = Annotated[str | None, Query(description="Resource types, comma-separated.")]
 Since = Annotated[str | None, Query(description="First date (FHIR date or dateTime).")]
 Until = Annotated[str | None, Query(description="Last date (FHIR date or dateTime).")]
@@ -32,32 +34,39 @@ def timeline(
     until: Until = None,
 ) -> Response:
     """Parameters with one `event` per fact; undated facts come last."""
-    events = events_of(ctx, id, at, types, since, until)
-    return fhir_resource(as_parameters({"event": events}), request)
+    events, said = events_of(ctx, id, at, types, since, until)
+    answer = as_parameters({"event": events, "outcome": said.outcome})
+    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
 
 
 @plain_router.get("/patients/{id}/timeline", summary="a patient's timeline as plain JSON")
 def plain_timeline(
     id: str,
     ctx: Ctx,
+    response: Response,
     at: At = None,
     types: Types = None,
     since: Since = None,
     until: Until = None,
 ) -> list[dict[str, Any]]:
     """The same events as a JSON array, for notebooks and scripts."""
-    return events_of(ctx, id, at, types, since, until)
+    events, said = events_of(ctx, id, at, types, since, until)
+    response.headers.update(said.headers)
+    return events
 
 
 def events_of(
     ctx: Context,
     id: str,
-    at: int | None,
+    at: list[str] | None,
     types: str | None,
     since: str | None,
     until: str | None,
-) -> list[dict[str, Any]]:
-    """Timeline events as JSON objects. Raises `FhirError` for a bad filter, unknown patient."""
+) -> tuple[list[dict[str, Any]], Notice]:
+    """Timeline events as JSON objects, and what is to be said of them.
+
+    Raises `FhirError` for a bad filter, unknown patient.
+    """
     wanted = tuple(part.strip() for part in types.split(",")) if types else None
     for name in wanted or ():
         if name not in RESOURCE_TYPES:
@@ -68,5 +77,6 @@ def events_of(
                 date_range(text)
             except ValueError:
                 raise error("value", f"{name} is not a FHIR date or dateTime.", name) from None
-    events = ctx.lake.timeline(id, at=at, types=wanted, since=since, until=until)
-    return [event.to_dict() for event in events]
+    with view_at(ctx.lake, parse_at(at)) as (view, said):
+        events = view.timeline(id, types=wanted, since=since, until=until)
+    return [event.to_dict() for event in events], said

@@ -69,6 +69,7 @@ def search(
         total if query.total else None,
         following,
         list(query.ignored),
+        t,
     )
 
 

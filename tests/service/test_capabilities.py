@@ -59,6 +59,7 @@ def test_every_listed_type_can_be_created_by_its_client(statement: dict[str, Any
         "update",
         "delete",
         "history-instance",
+        "history-type",
         "create",
         "search-type",
     }
