@@ -34,7 +34,7 @@ def observation(number: int, chance: random.Random) -> dict[str, Any]:
         "code": {"coding": [{"system": "http://loinc.org", "code": chance.choice(CODES)}]},
         "subject": {"reference": f"Patient/p{chance.randrange(PATIENTS)}"},
         "encounter": {"reference": f"Encounter/e{chance.randrange(PATIENTS * 20)}"},
-        "effectiveDateTime": f"20{chance.randrange(10, 25)}-0{chance.randrange(1, 10)}-15T08:00:00Z",
+        "effectiveDateTime": f"20{chance.randrange(10, 25)}-0{chance.randrange(1, 10)}-15",
         "valueQuantity": {"value": chance.randrange(1000), "unit": "mg/dL", "code": "mg/dL"},
     }
 
@@ -112,8 +112,9 @@ def main() -> None:
         print(f"commits alone: p50 {taken[len(taken) // 2]:.1f} ms, max {taken[-1]:.1f} ms")
         seconds, taken = waits(lake, lake.compact)
         print(
-            f"compaction: {seconds:.1f} s, {versions / seconds:,.0f} versions/s; commits meanwhile: "
-            f"p50 {taken[len(taken) // 2]:.1f} ms, p99 {taken[len(taken) * 99 // 100]:.1f} ms, "
+            f"compaction: {seconds:.1f} s, {versions / seconds:,.0f} versions/s; commits "
+            f"meanwhile: p50 {taken[len(taken) // 2]:.1f} ms, "
+            f"p99 {taken[len(taken) * 99 // 100]:.1f} ms, "
             f"max {taken[-1]:.1f} ms (n={len(taken)}), target {rewrite.TARGET_ROWS:,} rows"
         )
         lake._retirement.remove(grace_s=0)
