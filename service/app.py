@@ -11,6 +11,8 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from service import errors
+from service.audit_anchor import AuditAnchor
+from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
 from service.context import Context, acceptable, writable
 from service.enrich import Enricher
@@ -70,11 +72,14 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
         check_read_only(settings)
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes)
     enricher = Enricher(lake, ingest, settings)
+    anchor = AuditAnchor(lake)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         enricher.start()
+        anchor.start()
         yield
+        anchor.stop()
         enricher.stop()
 
     app = FastAPI(
@@ -89,7 +94,9 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     app.state.settings = settings
     errors.install(app)
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
+    app.add_middleware(PurposeOfUse)
     app.add_middleware(Authentication, tokens=tokens)
+    app.add_middleware(AuditRecorder, lake=lake, settings=settings)
     app.add_middleware(ResponseHeaders)
     for router in FHIR_ROUTERS:
         checks = [acceptable, *([writable] if router in WRITING_ROUTERS else [])]

@@ -20,8 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from schemas.outcomes import FhirError, error
 from service.errors import outcome_response
 from service.settings import SettingError, is_loopback
+from storage import audit_trail
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/fhir/metadata"})
+LOCAL_AGENT = "local"
+"""Who asks a service without authentication: somebody on this machine."""
+
+_AGENT = "chartlake.agent"
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}) sha256:(?P<digest>[0-9a-f]{64})")
 
 
@@ -80,21 +85,25 @@ class Authentication:
                 headers = challenge if failure.category == "unauthorized" else None
                 await outcome_response(failure, headers)(scope, receive, send)
                 return
+            trail = audit_trail.current()
+            if trail is not None:
+                trail.agent = scope.get(_AGENT, LOCAL_AGENT)
         await self.app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> FhirError | None:
         headers = Headers(scope=scope)
         if self.tokens is not None:
-            return None if scope["path"] in OPEN_PATHS else self._check_token(headers)
+            return None if scope["path"] in OPEN_PATHS else self._check_token(headers, scope)
         return _check_local(headers)
 
-    def _check_token(self, headers: Headers) -> FhirError | None:
+    def _check_token(self, headers: Headers, scope: Scope) -> FhirError | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return error("unauthorized", "Send `Authorization: Bearer TOKEN`.")
         digest = _digest(token.strip())
-        for known in self.tokens or {}:
+        for known, name in (self.tokens or {}).items():
             if hmac.compare_digest(known, digest):
+                scope[_AGENT] = name
                 return None
         return error("unauthorized", "This token is not known here.")
 

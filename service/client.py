@@ -6,7 +6,7 @@ lake.timeline("patient-id")
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -97,17 +97,22 @@ class Chartlake:
         `params` as in FHIR: `_since`, `_at`, `_count` (a page's), `_type`; and `at`.
         """
         parts = ["/fhir", *(part for part in (resource_type, id) if part), "_history"]
-        for page in self._pages("/".join(parts), params):
+        for page in self._pages("/".join(parts), list(params.items())):
             yield from page.get("entry", [])
 
-    def search(self, resource_type: str, **params: str | int) -> Iterator[dict[str, Any]]:
-        """All matches, page by page; `at` (a commit or an instant) for those of a past state."""
-        for page in self._pages(f"/fhir/{resource_type}", params):
+    def search(
+        self, resource_type: str, params: Sequence[tuple[str, str]] = (), **more: str | int
+    ) -> Iterator[dict[str, Any]]:
+        """All matches, page by page; `params` for a parameter that is given twice.
+
+        `at` (a commit or an instant) gives those of a past state.
+        """
+        for page in self._pages(f"/fhir/{resource_type}", [*params, *more.items()]):
             for entry in page.get("entry", []):
                 if entry.get("search", {}).get("mode") == "match":
                     yield entry["resource"]
 
-    def _pages(self, url: str, params: dict[str, str | int]) -> Iterator[dict[str, Any]]:
+    def _pages(self, url: str, params: Sequence[tuple[str, str | int]]) -> Iterator[dict[str, Any]]:
         page = self._json("GET", url, params=params)
         while True:
             yield page

@@ -32,11 +32,13 @@ from service.derived_facts import (
 from service.ingest import Ingest
 from service.note_pool import NotePool
 from service.settings import Settings
+from storage.audit_record import AuditRecord
 from storage.lake import Delete, Lake, Put, Version
 
 log = logging.getLogger("chartlake.enrich")
 
 CURSOR = "nlp"
+_RECORD = AuditRecord("E", "nlp", "system:nlp")
 _POLL_S = 0.1
 _ATTEMPTS = 2
 _WINDOW = 64
@@ -312,7 +314,9 @@ class Enricher:
         cursor = self.lake.cursor(CURSOR)
         moved = reached > cursor
         if operations or moved:
-            self.lake.transact(operations, cursor=(CURSOR, reached) if moved else None)
+            self.lake.transact(
+                operations, cursor=(CURSOR, reached) if moved else None, audit=_RECORD
+            )
         del self._open[reading.key]
         done = {**self._done, reading.key: reading.note.t}
         self._done = {key: t for key, t in done.items() if t > max(reached, cursor)}

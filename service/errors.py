@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.outcomes import FhirError, error, operation_outcome
 from schemas.parse import canonical_bytes
+from storage import audit_trail
 
 log = logging.getLogger("chartlake")
 
@@ -59,7 +60,10 @@ def status_of(failure: FhirError) -> int:
 
 
 def outcome_response(failure: FhirError, headers: dict[str, str] | None = None) -> Response:
-    """The failure as an `OperationOutcome` response."""
+    """The failure as an `OperationOutcome` response, its category noted for the audit event."""
+    trail = audit_trail.current()
+    if trail is not None:
+        trail.failure = failure.category
     body = canonical_bytes(operation_outcome(failure.issues))
     return Response(body, status_of(failure), headers, media_type=FHIR_JSON)
 

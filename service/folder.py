@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
 from schemas.parse import canonical_bytes
 from service.as_of import parse_at, view_at
+from service.audit_command import command_trail, recording
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -21,19 +22,34 @@ from storage.lake import LakeAt
 class FolderLake:
     """An open lake folder; use as a context manager."""
 
-    def __init__(self, settings: Settings, *, create: bool = False, reading: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        create: bool = False,
+        reading: bool = False,
+        command: str,
+    ) -> None:
         """`create`: make the lake where there is none; `reading`: beside a service, if need be.
+
+        `command`: what the audit log says is done.
 
         Raises `FhirError`, `SettingError`.
         """
         self.settings = settings
         self.notices: list[str] = []
         """What is to be said of answers as of a past commit, for people."""
-        self.lake = open_to_read(settings) if reading else open_lake(settings, create=create)
+        trail = command_trail(command)
+        self._recording = ExitStack()
+        with trail.active():
+            self.lake = open_to_read(settings) if reading else open_lake(settings, create=create)
+        self._trail = trail
         self.ingest = Ingest(self.lake, max_note_bytes=settings.max_note_bytes)
         self.enricher = Enricher(self.lake, self.ingest, settings)
 
     def __enter__(self) -> FolderLake:
+        self._recording.enter_context(self._trail.active())
+        self._recording.enter_context(recording(self.lake, self._trail))
         return self
 
     def __exit__(
@@ -42,7 +58,10 @@ class FolderLake:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self._recording.__exit__(kind, failure, trace)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Stop reading notes and close the lake."""

@@ -62,10 +62,27 @@ SETTINGS: tuple[Setting, ...] = (
         "matches nothing: `logical` keeps it as an identifier reference, `refuse` refuses the "
         "transaction.",
     ),
+    Setting(
+        "audit_reads",
+        "durable",
+        "When the audit event of a read is on the disk: `durable`, before the answer leaves; "
+        "`batched`, within 100 ms (a power cut loses those events; changes and refusals stay "
+        "durable).",
+    ),
+    Setting(
+        "audit_network",
+        "full",
+        "Client address in audit events: `full`, `prefix` (/24 of IPv4, /48 of IPv6) or `none`.",
+    ),
     Setting("sql_timeout_s", 30, "Longest run time of one SQL query, in seconds."),
     Setting("sql_max_rows", 100_000, "Most rows one SQL query returns; more is said to be cut."),
 )
 
+_CHOICES = {
+    "administrative_references": ("logical", "refuse"),
+    "audit_reads": ("durable", "batched"),
+    "audit_network": ("full", "prefix", "none"),
+}
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -114,8 +131,9 @@ def load_settings(
             values[name] = _convert(_BY_NAME[name], value, name)
     if values["port"] > 65_535:
         raise SettingError("port must be at most 65535")
-    if values["administrative_references"] not in ("logical", "refuse"):
-        raise SettingError("administrative_references must be `logical` or `refuse`")
+    for name, choices in _CHOICES.items():
+        if values[name] not in choices:
+            raise SettingError(f"{name} must be " + " or ".join(f"`{one}`" for one in choices))
     return Settings(values)
 
 

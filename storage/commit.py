@@ -12,6 +12,7 @@ import apsw
 from schemas.ids import format_instant
 from schemas.outcomes import error
 from storage import index
+from storage.audit import Head
 from storage.operations import Prepared, stamped_body
 from storage.packed_ids import pack
 from storage.version_rows import current_row
@@ -37,6 +38,7 @@ class Position:
     hot_rows: int = 0
     hot_bytes: int = 0
     earliest_us: int = 0
+    audit: Head | None = None
 
     def copy(self) -> Position:
         """A position to go on from, to be dropped when its transaction fails."""
@@ -48,6 +50,7 @@ class Position:
             self.hot_rows,
             self.hot_bytes,
             self.earliest_us,
+            self.audit,
         )
 
     def pass_by(self, moment_us: int) -> None:

@@ -16,6 +16,8 @@
 | `segment_begun` | `file` | files being written, to be removed after a crash |
 | `consumer_cursor` | `name` | last `t` that a consumer has dealt with |
 | `resource_count` | `type` | current resources of a type |
+| `audit` | `n` | one row an access or change, see `storage.audit` |
+| `audit_reference` | `ref`, `n` | audit rows by the resources that they concern |
 | `*_index` | | the search index, see `storage/index` |
 
 `v` counts versions across the lake and grows with `t`. A version is visible at `T` when
@@ -35,7 +37,7 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
-from storage import database_renewal, index, packed_ids
+from storage import audit, database_renewal, index, packed_ids
 from storage.private_files import create_file, folder_lock
 
 LAYOUT = 2
@@ -132,6 +134,7 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             with connection:
                 connection.execute(_TABLES)
+                connection.execute(audit.DDL)
                 for table in index.TABLES:
                     connection.execute(table.DDL)
                 connection.executemany(

@@ -8,6 +8,7 @@ with Lake.open("data") as lake:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from schemas.outcomes import error
-from storage import as_of, database_renewal, erasures, history, reading, statistics, verify
+from storage import (
+    as_of,
+    audit_trail,
+    database_renewal,
+    erasures,
+    history,
+    reading,
+    statistics,
+    verify,
+)
 from storage.as_of import AsOf
+from storage.audit import AuditLog, Head
+from storage.audit_change import of_process, opening, recorder
+from storage.audit_event import number_of, refusal
+from storage.audit_events import AuditEvents
+from storage.audit_queue import AuditQueue
+from storage.audit_record import AuditRecord
+from storage.audit_verify import verify_chain
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
@@ -70,6 +87,7 @@ class _Upkeep:
     retirement: Retirement
     rewriter: Rewriter
     compactor: Compactor
+    accesses: AuditQueue
 
 
 class Lake:
@@ -111,6 +129,8 @@ class Lake:
         self._terms = Terms(lambda work: self._writer.run(work))
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
+        self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
+        self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
         self._upkeep: _Upkeep | None = None
         if self.read_only:
@@ -124,11 +144,14 @@ class Lake:
         rewriter = Rewriter(*parts, new_segments, settler)
         compactor = Compactor(self._database, rewriter, retirement)
         flusher = Flusher(*parts, new_segments, settler, compactor.wake)
-        self._upkeep = _Upkeep(writer, flusher, retirement, rewriter, compactor)
+        accesses = AuditQueue(writer, self._audit)
+        self._upkeep = _Upkeep(writer, flusher, retirement, rewriter, compactor, accesses)
         try:
             flusher.start()
+            accesses.add([opening(audit_trail.current())]).result()
             compactor.start()
         except BaseException:
+            flusher.stop()
             writer.close()
             raise
 
@@ -210,6 +233,8 @@ class Lake:
         try:
             if flush:
                 self._flusher.flush()
+            if self._upkeep is not None:
+                self._upkeep.accesses.close()
         finally:
             if self._upkeep is not None:
                 self._upkeep.compactor.stop()
@@ -246,22 +271,55 @@ class Lake:
     # Writing
 
     def transact(
-        self, operations: Sequence[Operation], *, cursor: tuple[str, int] | None = None
+        self,
+        operations: Sequence[Operation],
+        *,
+        cursor: tuple[str, int] | None = None,
+        audit: AuditRecord | None = None,
     ) -> Commit:
         """Store all operations as one commit, or none; durable on return.
 
         `cursor` (name, t) moves a consumer's cursor in the same transaction. When nothing changes
         (deletions of what is deleted, a cursor alone) there is no new commit, and `t` is the last
         one. Raises FhirError: `precondition`, `conflict`, `not-found` (a deletion of what never
-        was), `invalid`.
+        was), `invalid`, `method-not-allowed` (a change to the lake's own audit log).
+
+        The change is recorded in the audit log in the same transaction: as `audit` says, else as
+        the trail that is active says, else as this process's.
         """
-        return self._writer.transact(prepare(operations, self._terms), cursor)
+        for operation in operations:
+            identity = _identity(operation)
+            if number_of(*identity) is not None:
+                raise refusal(identity[1])
+        prepared = prepare(operations, self._terms)
+        if not prepared:
+            return self._writer.transact(prepared, cursor)
+        trail = audit_trail.current() if audit is None else None
+        record = audit or (trail.change() if trail is not None else of_process(prepared))
+        commit = self._writer.transact(prepared, cursor, recorder(self._audit, record, prepared))
+        if trail is not None:
+            trail.changed()
+        return commit
+
+    def record_access(self, records: Sequence[AuditRecord], *, durable: bool = True) -> Future[Any]:
+        """Append records of accesses to the audit log; wait for the future before you answer.
+
+        Not `durable`: the future is done at once, and the records are on the disk within a tenth of
+        a second. The future fails with FhirError `unavailable` where they cannot be written.
+        """
+        if self._upkeep is None:
+            nothing: Future[Any] = Future()
+            nothing.set_result(None)
+            return nothing
+        return self._upkeep.accesses.add(records, durable=durable)
 
     # Reading
 
     def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
         with self._database.reading() as connection:
+            if number_of(resource_type, id) is not None:
+                return self._audit_events.read(connection, id)
             return reading.read(connection, self._bodies, resource_type, id, self._at(at))
 
     def vread(
@@ -269,6 +327,8 @@ class Lake:
     ) -> Version:
         """One version that was there at `at`, tombstones included. FhirError `not-found`."""
         with self._database.reading() as connection:
+            if number_of(resource_type, id) is not None:
+                return self._audit_events.read(connection, id, version_id)
             return reading.vread(
                 connection, self._bodies, resource_type, id, version_id, self._at(at)
             )
@@ -296,6 +356,8 @@ class Lake:
         wanted = tuple(types) if resource_type is None else (resource_type,)
         question = history.Question(wanted, id, since, during)
         with self._database.reading() as connection:
+            if resource_type and id and number_of(resource_type, id) is not None:
+                return Page([self._audit_events.read(connection, id)], 1)
             return history.history(
                 connection,
                 self._bodies,
@@ -314,23 +376,37 @@ class Lake:
         *,
         strict: bool = False,
         at: AsOf | None = None,
+        audit_log: bool = True,
     ) -> Page:
         """Current resources of a type that meet all parameters (R4 search.html).
 
         Unknown parameters are named in `Page.ignored`, or refused when `strict`; a known parameter
         with a modifier or value that is not supported is always refused. `at` pins the search to a
-        past commit; the pages of one search are pinned to that of its first.
+        past commit; the pages of one search are pinned to that of its first. AuditEvents are those
+        that were stored and, with `audit_log`, those of the lake's own log.
         """
+        t = self._at(at)
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.asked_by(resource_type, (name for name, _ in params))
         with self._database.reading() as connection:
-            return search.search(
-                connection,
-                self._bodies,
-                self._terms,
-                self._cursors,
-                self._at(at),
-                resource_type,
-                params,
-                strict=strict,
+
+            def stored(params: Sequence[tuple[str, str]], t: int) -> Page:
+                return search.search(
+                    connection,
+                    self._bodies,
+                    self._terms,
+                    self._cursors,
+                    t,
+                    resource_type,
+                    params,
+                    strict=strict,
+                )
+
+            if resource_type != "AuditEvent" or not audit_log:
+                return stored(params, t)
+            return self._audit_events.search(
+                connection, stored, params, t, latest=t == self.t, strict=strict
             )
 
     def changes(
@@ -375,13 +451,22 @@ class Lake:
         """The answer to one read-only SQL statement; see `storage.analytics.sql`."""
         from storage.analytics import sql
 
-        return sql.run(self.snapshot(at), query, parameters, timeout_s, max_rows)
+        table = sql.run(self.snapshot(at), query, parameters, timeout_s, max_rows)
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.gave(len(table))
+        return table
 
     def cohort(self, definition: dict[str, Any], *, at: AsOf | None = None) -> CohortResult:
         """The patients that meet a definition; see `storage.analytics.cohort`."""
         from storage.analytics import cohort
 
-        return cohort.run(self.snapshot(at), definition)
+        result = cohort.run(self.snapshot(at), definition)
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.gave(result.count)
+            trail.concerns(str(member["patient_id"]) for member in result.members)
+        return result
 
     def timeline(
         self,
@@ -395,13 +480,23 @@ class Lake:
         """What happened to a patient, in order; see `storage.analytics.timeline`."""
         from storage.analytics import timeline
 
-        return timeline.build(self.snapshot(at), patient_id, types, since, until)
+        events = timeline.build(self.snapshot(at), patient_id, types, since, until)
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.gave(len(events))
+            trail.concerns([patient_id])
+        return events
 
     # Upkeep
 
     def flush(self) -> None:
         """Move all bodies from the hot tier into segments."""
         self._flusher.flush()
+
+    def audit_head(self) -> Head:
+        """Number, moment and hash of the last audit event, to be noted outside of the lake."""
+        with self._database.reading() as connection:
+            return self._audit.head(connection)
 
     def compact(self) -> int:
         """Flush, then merge all segments of each type into one sorted run; how many were merged.
@@ -413,15 +508,24 @@ class Lake:
         self._flusher.flush()
         return self._compactor.compact()
 
-    def verify(self, *, sample: int | None = None) -> list[Finding]:
+    def verify(
+        self, *, sample: int | None = None, anchor: tuple[int, bytes] | None = None
+    ) -> list[Finding]:
         """What is wrong with the lake on disk; empty when nothing is.
 
         Reads every segment whole. `sample` limits the comparison of the index with the bodies to
-        so many versions (None: all of them).
+        so many versions (None: all of them). `anchor`: number and hash of an audit event, as
+        `audit_head` gave them, that must still be in the log.
         """
-        return verify.verify(
-            self._database, self._segments, self._terms, self._bodies, sample=sample
-        )
+        with audit_trail.unobserved():
+            return verify.verify(
+                self._database,
+                self._segments,
+                self._terms,
+                self._bodies,
+                lambda connection: verify_chain(self._audit, connection, anchor),
+                sample=sample,
+            )
 
     def reindex(self) -> None:
         """Rebuild the search index from the bodies. Writers wait meanwhile."""
@@ -479,6 +583,12 @@ class Lake:
             raise as_of.not_settled()
         with self._database.reading() as connection:
             return as_of.commit_at(connection, moment_us)
+
+
+def _identity(operation: Operation) -> tuple[str, str]:
+    if isinstance(operation, Delete):
+        return operation.resource_type, operation.id
+    return str(operation.resource.get("resourceType")), str(operation.resource.get("id"))
 
 
 def _forget_columns(place: str) -> None:

@@ -71,10 +71,17 @@ class LakeAt:
         )
 
     def search(
-        self, resource_type: str, params: Sequence[tuple[str, str]], *, strict: bool = False
+        self,
+        resource_type: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        strict: bool = False,
+        audit_log: bool = True,
     ) -> Page:
         """See `Lake.search`."""
-        return self.lake.search(resource_type, params, strict=strict, at=self.t)
+        return self.lake.search(
+            resource_type, params, strict=strict, at=self.t, audit_log=audit_log
+        )
 
     def changes(
         self, since_t: int, *, types: Sequence[str] | None = None, limit: int = 1000

@@ -12,6 +12,8 @@ from typing import Any
 import apsw
 import pyarrow as pa
 
+from storage.audit import AuditLog
+from storage.audit_change import rebuilding
 from storage.database import Database
 from storage.index_rows import intern_in
 from storage.keystore import Keystore
@@ -55,6 +57,7 @@ def rebuild(
                 _segment(connection, number, file, size, sha256)
             _supersede(connection)
             connection.executemany("INSERT INTO consumer_cursor VALUES (?, ?)", cursors.items())
+            _begin_audit(connection, keystore)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         connection.close()
@@ -134,6 +137,13 @@ def _patient(connection: apsw.Connection, patient_id: str) -> int:
     key = pack(patient_id)
     connection.execute("INSERT OR IGNORE INTO patient (packed) VALUES (?)", (key,))
     return int(connection.execute("SELECT id FROM patient WHERE packed = ?", (key,)).get)
+
+
+def _begin_audit(connection: apsw.Connection, keystore: Keystore) -> None:
+    """The audit log was in the old database alone; the new one says where it begins."""
+    t = connection.execute("SELECT max(t) FROM commit_log").get
+    log = AuditLog(keystore.secret("audit"), keystore.lake_id)
+    log.append(connection, None, [(rebuilding(), t)])
 
 
 def _supersede(connection: apsw.Connection) -> None:

@@ -6,7 +6,7 @@ authentication tags; then rows, bodies and index are compared with one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,6 +43,7 @@ def verify(
     store: SegmentStore,
     terms: Terms,
     bodies: Bodies,
+    audit: Callable[[apsw.Connection], Iterable[Finding]],
     *,
     sample: int | None = None,
 ) -> list[Finding]:
@@ -66,6 +67,7 @@ def verify(
             found += problems
         found += _unknown_files(connection, store, files)
         found += _versions(connection)
+        found += audit(connection)
         if not broken:
             found += _index(connection, terms, bodies, sample)
     return found

@@ -8,6 +8,8 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
+from storage import audit_trail
+from storage.audit_record import Entity
 from storage.packed_ids import pack, unpack
 from storage.terms import Terms
 from storage.versions import Version, from_microseconds
@@ -15,7 +17,7 @@ from storage.versions import Version, from_microseconds
 # The columns that `Bodies.load` takes, in order. `version` must go by the name r, its commit by c.
 COLUMNS = (
     "r.v, r.type, r.id, r.version_id, r.t, c.instant_us, r.method, r.deleted, "
-    "r.segment, r.segment_row"
+    "r.segment, r.segment_row, r.patient"
 )
 # CROSS JOIN: SQLite keeps the order, and looks the commit up for each version found.
 FROM = "version r CROSS JOIN commit_log c ON c.t = r.t"
@@ -54,7 +56,7 @@ class Bodies:
             segment: self._read_segment(connection, segment, wanted)
             for segment, wanted in flushed.items()
         }
-        return [
+        versions = [
             Version(
                 self._terms.text(connection, row[1]),
                 unpack(row[2]),
@@ -67,6 +69,21 @@ class Bodies:
             )
             for row in rows
         ]
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.saw(
+                [Entity(v.resource_type, v.id, v.version_id, "R") for v in versions],
+                _patients(connection, rows),
+            )
+        return versions
+
+
+def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> list[str]:
+    """The patients of rows, each once."""
+    numbers = {row[10] for row in rows} - {None}
+    marks = ", ".join("?" * len(numbers))
+    query = f"SELECT packed FROM patient WHERE id IN ({marks})"
+    return [unpack(key) for (key,) in connection.execute(query, tuple(numbers))]
 
 
 def _hot(connection: apsw.Connection, row: Sequence[Any]) -> bytes:

@@ -32,6 +32,7 @@ Work = Callable[[apsw.Connection, Position], Any]
 Prepare = Callable[[apsw.Connection], None]
 Replace = Callable[[apsw.Connection], apsw.Connection]
 AfterCommit = Callable[[Position], None]
+Also = Callable[[apsw.Connection, Position, Commit], None]
 
 
 class _Job:
@@ -70,12 +71,21 @@ class Writer:
         self._thread.start()
 
     def transact(
-        self, operations: Sequence[Prepared], cursor: tuple[str, int] | None = None
+        self,
+        operations: Sequence[Prepared],
+        cursor: tuple[str, int] | None = None,
+        also: Also | None = None,
     ) -> Commit:
-        """Store prepared operations; durable on return. Raises FhirError when refused."""
+        """Store prepared operations; durable on return. Raises FhirError when refused.
+
+        `also` is called with what was stored, in the same transaction.
+        """
 
         def work(connection: apsw.Connection, position: Position) -> Commit:
-            return commit.apply(connection, position, operations, cursor)
+            stored = commit.apply(connection, position, operations, cursor)
+            if also is not None:
+                also(connection, position, stored)
+            return stored
 
         found: Commit = self._submit(_Job(work, len(operations)))
         return found
@@ -87,6 +97,10 @@ class Writer:
     def run_at(self, work: Work) -> Any:
         """Like `run`, for work that also changes what the position counts as hot."""
         return self._submit(_Job(work, 1))
+
+    def begin(self, work: Work) -> Future[Any]:
+        """Like `run_at`, without waiting: the future is done when the work is durable."""
+        return self._queue(_Job(work, 1))
 
     def replace_connection(self, prepare: Prepare, replace: Replace) -> None:
         """Go on with another connection: that which `replace` gives for the present one.
@@ -106,11 +120,14 @@ class Writer:
         self._thread.join()
 
     def _submit(self, job: _Job | _Replacement) -> Any:
+        return self._queue(job).result()
+
+    def _queue(self, job: _Job | _Replacement) -> Future[Any]:
         with self._lock:
             if self._closed:
                 raise error("unavailable", "The lake is closed.")
             self._jobs.put(job)
-        return job.future.result()
+        return job.future
 
     def _run(self) -> None:
         go_on = True

@@ -1,6 +1,7 @@
 """Commands of the command line, in the order in which help lists them."""
 
 from service.commands import (
+    audit,
     cohort,
     compact,
     demo,
@@ -31,6 +32,7 @@ COMMANDS = (
     synth,
     keys,
     token,
+    audit,
     verify,
     reindex,
     compact,

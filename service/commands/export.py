@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.structure import RESOURCE_TYPES
 from service.as_of import parse_at
+from service.audit_command import command_trail
 from service.commands.options import add_at, add_folder, open_to_look
 from service.notices import notice
 from storage.lake import LakeAt
@@ -35,7 +36,10 @@ def run(arguments: argparse.Namespace) -> None:
     if out.exists() and any(out.iterdir()):
         raise SystemExit(f"chartlake: {out} is not empty")
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open_to_look(arguments) as lake:
+    asked = tuple(types) if arguments.types else ()
+    with open_to_look(arguments, "export", asked) as lake:
+        # Recorded before the first file is there, and what was given out at the end.
+        lake.record_access(command_trail("export").finish(0)).result()
         at = parse_at(arguments.at)
         view = lake.at(at)
         said = notice(lake, view.t, past=at is not None)
@@ -53,7 +57,8 @@ def _export(lake: LakeAt, resource_type: str, path: Path) -> int:
     try:
         while cursor is not None:
             params = [("_count", "1000")] + ([("_cursor", cursor)] if cursor else [])
-            page = lake.search(resource_type, params)
+            # The audit log is not of the data: `chartlake audit export` has it.
+            page = lake.search(resource_type, params, audit_log=False)
             if page.versions and file is None:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 file = os.fdopen(descriptor, "wb")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from service.audit_command import command_lake
 from service.client import Chartlake
 from service.folder import FolderLake
-from service.lake_access import open_to_read
 from service.settings import Settings, load_settings
 from storage.lake import Lake
 
@@ -49,16 +51,20 @@ def open_target(
     """
     if arguments.url:
         return Chartlake(arguments.url, token=read_token(arguments))
-    target = FolderLake(settings_of(arguments, **more), create=create, reading=reading)
+    settings = settings_of(arguments, **more)
+    target = FolderLake(settings, create=create, reading=reading, command=arguments.command)
     _say_beside(target.lake)
     return target
 
 
-def open_to_look(arguments: argparse.Namespace) -> Lake:
-    """The lake of the command line's folder for a command that changes nothing; to be closed."""
-    lake = open_to_read(settings_of(arguments))
-    _say_beside(lake)
-    return lake
+@contextmanager
+def open_to_look(
+    arguments: argparse.Namespace, name: str, parameters: tuple[str, ...] = ()
+) -> Iterator[Lake]:
+    """The lake of the command line's folder for a command that changes nothing."""
+    with command_lake(settings_of(arguments), name, parameters, reading=True) as lake:
+        _say_beside(lake)
+        yield lake
 
 
 def _say_beside(lake: Lake) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from service.audit_command import command_lake
 from service.commands.options import add_folder, settings_of
-from service.lake_access import open_lake
 
 
 def register(commands: Any) -> None:
@@ -18,6 +18,6 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Rebuild and say so."""
-    with open_lake(settings_of(arguments), create=False) as lake:
+    with command_lake(settings_of(arguments), "reindex") as lake:
         lake.reindex()
         print(f"index rebuilt at commit {lake.t}")

@@ -17,7 +17,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every finding; 1 when there is one."""
-    with open_to_look(arguments) as lake:
+    with open_to_look(arguments, "verify") as lake:
         findings = lake.verify()
         for finding in findings:
             print(finding)

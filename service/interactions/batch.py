@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import canonical_bytes
 from schemas.validate import check
+from service.audit_interactions import UNKNOWN, fhir_interaction
 from service.bundle_entries import (
     Entry,
     Outcome,
@@ -17,6 +19,8 @@ from service.bundle_entries import (
 )
 from service.errors import unexpected
 from service.ingest import Ingest
+from storage import audit_trail
+from storage.audit_trail import AuditTrail
 
 Resource = dict[str, Any]
 
@@ -43,17 +47,31 @@ def run_batch(
         key=lambda i: order.get(entries[i].get("request", {}).get("method", ""), 3),
     )
     for index in by_method:
-        try:
-            outcome = _do(read_entry(index, entries[index]), ingest, base)
-            answers[index] = response_entry(outcome, representation)
-        except FhirError as failure:
-            answers[index] = failed_entry(_relocated(index, failure))
-        except Exception as failure:
-            answers[index] = failed_entry(unexpected(failure))
+        with _recorded(entries[index]) as part:
+            try:
+                outcome = _do(read_entry(index, entries[index]), ingest, base)
+                answers[index] = response_entry(outcome, representation)
+            except FhirError as failure:
+                part.failure = failure.category
+                answers[index] = failed_entry(_relocated(index, failure))
+            except Exception as failure:
+                part.failure = "internal"
+                answers[index] = failed_entry(unexpected(failure))
     result: dict[str, Any] = {"resourceType": "Bundle", "type": "batch-response"}
     if answers:
         result["entry"] = answers
     return result
+
+
+def _recorded(entry: Resource) -> AbstractContextManager[AuditTrail]:
+    """An audit event of its own for an entry (whatever it asks), by the batch's agent."""
+    trail = audit_trail.current() or AuditTrail("anonymous", "batch", "E")
+    asked = entry.get("request")
+    method, url = (str((asked or {}).get(name, "")) for name in ("method", "url"))
+    path = [part for part in url.partition("?")[0].split("/") if part]
+    found = fhir_interaction(method, path)
+    name = UNKNOWN.name if found.named_by_client else found.name
+    return trail.part(name, found.action, found.target)
 
 
 def _do(entry: Entry, ingest: Ingest, base: str) -> Outcome:

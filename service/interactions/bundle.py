@@ -9,6 +9,7 @@ from service.context import Ctx, FhirBody
 from service.interactions.batch import run_batch
 from service.interactions.transaction import transact
 from service.responses import fhir_resource
+from storage import audit_trail
 
 router = APIRouter()
 
@@ -36,6 +37,9 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
             representation=representation,
         )
     elif kind == "batch":
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.name = "batch"
         answer = run_batch(bundle, ctx.ingest, ctx.base(request), representation=representation)
     else:
         raise error(

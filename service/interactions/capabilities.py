@@ -89,10 +89,20 @@ def _resource(resource_type: str, writable: bool) -> dict[str, Any]:
         "conditionalDelete": "not-supported",
         "searchParam": params,
     }
+    if resource_type in _NOTES:
+        described["documentation"] = _NOTES[resource_type]
     operations = _OPERATIONS.get(resource_type, ()) + _OPERATIONS["*"]
     described["operation"] = [{"name": name, "definition": url} for name, url in operations]
     return described
 
+
+_NOTES = {
+    "AuditEvent": (
+        "Events of the server's own audit log (ids that begin with `audit-`) are read and searched "
+        "together with those that clients store, newest first, sorted by date alone. They can be "
+        "neither created, updated nor deleted."
+    ),
+}
 
 _OPERATIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "*": (("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),),

@@ -32,4 +32,5 @@ def status(ctx: Ctx) -> dict[str, Any]:
         "read_only": ctx.lake.read_only,
         "notes_unread": ctx.enricher.backlog(),
         "nlp": ctx.enricher.state,
+        "audit_head": str(ctx.lake.audit_head()),
     }

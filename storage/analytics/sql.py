@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from schemas.outcomes import FhirError, error
+from storage import audit_trail
 from storage.analytics import scan
 from storage.analytics.session import Session, open_session
 from storage.analytics.source import SnapshotSource
@@ -47,6 +48,7 @@ def run(
         try:
             statement = inspect(session.connection, query)
             register_views(session, snapshot, statement)
+            _tell_views(statement)
             if session.timed_out:
                 raise timeout_error(timeout_s)
             return _fetch(session, statement.text, parameters, max_rows)
@@ -65,6 +67,13 @@ def register_views(session: Session, snapshot: SnapshotSource, statement: Statem
             scan.register(session.connection, snapshot, view, names)
         elif lists_views:
             scan.register_empty(session.connection, view)
+
+
+def _tell_views(statement: Statement) -> None:
+    """For the audit log: the views that are read, whether the query then succeeds or not."""
+    trail = audit_trail.current()
+    if trail is not None:
+        trail.parameters = tuple(v for v in scan.view_names() if v in statement.tables)
 
 
 def _fetch(

@@ -119,9 +119,12 @@ def test_failure_is_recorded_and_the_queue_goes_on(enricher: Enricher) -> None:
     lake.transact([note("other", "n2")])
     assert enricher.catch_up(20)
     assert conditions(lake) == ["acne"]
-    event = lake.search("AuditEvent", [("entity", "DocumentReference/n")]).versions[0].resource()
+    about = [("entity", "DocumentReference/n"), ("type", "transform")]
+    event = lake.search("AuditEvent", about).versions[0].resource()
     assert validate(event) == []
     assert event["outcomeDesc"].endswith("ValueError")
+    recorded = lake.search("AuditEvent", [("altid", "system:nlp"), ("subtype", "nlp")])
+    assert recorded.total == 3
     for id, state in (("n", "failed"), ("n2", "done")):
         found = enricher.findings(lake.read("DocumentReference", id))
         assert found["state"] == state
@@ -169,7 +172,7 @@ def test_a_note_that_never_ends_is_given_up_and_blames_no_other(enricher: Enrich
     assert conditions(lake) == [f"fact {i}" for i in range(5)]
     assert pool(enricher).calls.count("stuck") == 2
     assert enricher.findings(lake.read("DocumentReference", "s"))["state"] == "failed"
-    assert lake.search("AuditEvent", []).total == 1
+    assert lake.search("AuditEvent", [("type", "transform")]).total == 1
 
 
 def test_a_persons_correction_and_deletion_win(enricher: Enricher) -> None:

@@ -1,0 +1,161 @@
+"""The audit log: one row an access or change, appended only, each chained to the one before.
+
+A row's `hash` is HMAC-SHA-256(audit key, hash of the row before ‖ this row), and the `lake` table
+has the last number with an authenticator of its own. The key comes from the keystore, so that
+whoever has the database and its key alone can neither change, remove, reorder or insert a row nor
+cut off the last ones without `verify` naming them. A copy of the whole lake put back in its place
+is consistent in itself: only a head that was noted elsewhere (docs/audit.md) tells it apart.
+
+`audit_reference` finds rows by the patients and resources that they concern; `ref` is 64 bits of a
+hash, so a row found by it is compared with what was asked. It is derived, and verified too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apsw
+
+from storage.audit_record import AuditRecord, AuditRow, encode_detail
+
+DDL = """
+CREATE TABLE audit (
+  n INTEGER PRIMARY KEY,
+  instant_us INTEGER NOT NULL,
+  t INTEGER,
+  action TEXT NOT NULL,
+  outcome INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  detail BLOB NOT NULL,
+  hash BLOB NOT NULL
+);
+CREATE INDEX audit_refused ON audit (outcome) WHERE outcome > 0;
+CREATE TABLE audit_reference (
+  ref INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (ref, n)
+) WITHOUT ROWID
+"""
+REBUILT = "rebuilt"
+"""Name of the first event of a log that begins after the lake's first commits."""
+
+COLUMNS = "n, instant_us, t, action, outcome, name, agent, detail, hash"
+
+_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REFER = "INSERT OR IGNORE INTO audit_reference VALUES (?, ?)"
+_KEEP_HEAD = "INSERT OR REPLACE INTO lake VALUES ('audit_head', ?)"
+_NUMBERS = struct.Struct(">qqqBIIII")
+
+
+class Head(NamedTuple):
+    """The last row of the chain: its number, moment and hash."""
+
+    n: int
+    instant_us: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.hash.hex()}"
+
+
+class AuditLog:
+    """Appends to the chain of one lake; see `storage.audit_verify` for its verification."""
+
+    def __init__(self, key: bytes, lake_id: str) -> None:
+        self._key = key
+        self.first = Head(0, 0, self._mac(b"chartlake audit log " + lake_id.encode()))
+
+    def head(self, connection: apsw.Connection) -> Head:
+        """The last row's head; that of the empty log has number 0."""
+        row: Any = connection.execute(
+            "SELECT n, instant_us, hash FROM audit ORDER BY n DESC LIMIT 1"
+        ).get
+        return Head(row[0], row[1], bytes(row[2])) if row else self.first
+
+    def append(
+        self,
+        connection: apsw.Connection,
+        head: Head | None,
+        records: Iterable[tuple[AuditRecord, int | None]],
+    ) -> Head:
+        """Append records, each with the commit that it made (or None), in the open transaction.
+
+        `head` as `append` gave it last, None for the first time; the new one is given back, for
+        the next call once this transaction is committed.
+        """
+        if head is None:
+            head = self.head(connection)
+        for record, t in records:
+            # Milliseconds, as FHIR instants show them; never back, whatever the clock does.
+            instant_us = max(time.time_ns() // 1_000_000 * 1000, head.instant_us)
+            n = head.n + 1
+            columns = (
+                n,
+                instant_us,
+                t,
+                record.action,
+                record.outcome,
+                record.name,
+                record.agent,
+                encode_detail(record),
+            )
+            head = Head(n, instant_us, self._mac(head.hash + canonical(*columns)))
+            connection.execute(_INSERT, (*columns, head.hash))
+            connection.executemany(_REFER, [(ref, n) for ref in references(record)])
+        connection.execute(_KEEP_HEAD, (self.kept(head),))
+        return head
+
+    def is_chained(self, before: bytes, row: AuditRow) -> bool:
+        """Is this row what was appended after the row with the hash `before`?"""
+        try:
+            return hmac.compare_digest(row.hash, self._mac(before + canonical(*row[:-1])))
+        except (TypeError, AttributeError, struct.error):
+            return False  # A value of another type than was ever written.
+
+    def kept(self, head: Head) -> str:
+        """What the `lake` table holds of the last row."""
+        # Not the row's own hash: who cuts off the last rows could read that from those before.
+        return f"{head.n}:{self._mac(b'chartlake audit head ' + head.hash).hex()}"
+
+    def _mac(self, message: bytes) -> bytes:
+        return hmac.digest(self._key, message, "sha256")
+
+
+def canonical(
+    n: int,
+    instant_us: int,
+    t: int | None,
+    action: str,
+    outcome: int,
+    name: str,
+    agent: str,
+    detail: bytes,
+) -> bytes:
+    """The bytes of a row that its hash is over: numbers of fixed width, texts with their length."""
+    a, b, c = action.encode(), name.encode(), agent.encode()
+    numbers = (n, instant_us, -1 if t is None else t, outcome, len(a), len(b), len(c), len(detail))
+    return b"".join((_NUMBERS.pack(*numbers), a, b, c, detail))
+
+
+def references(record: AuditRecord) -> list[int]:
+    """The `ref` of everything that a record can be found by."""
+    found = [reference("Patient", id) for id in record.patients]
+    found += [reference(entity.resource_type, entity.id) for entity in record.entities]
+    return list(dict.fromkeys(found))
+
+
+def reference(kind: str, id: str) -> int:
+    """64 bits of a hash, as SQLite's signed integer."""
+    digest = hashlib.blake2b(f"{kind}/{id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def rows(connection: apsw.Connection, where: str, args: Iterable[Any] = ()) -> Iterator[AuditRow]:
+    """Rows that meet a condition (with its ORDER BY and LIMIT)."""
+    query = f"SELECT {COLUMNS} FROM audit WHERE {where}"
+    for values in connection.execute(query, tuple(args)):
+        yield AuditRow(*values)

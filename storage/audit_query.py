@@ -1,0 +1,217 @@
+"""A search over the audit log: what SQL can say of it, and what is compared row by row.
+
+Number, moment, action, outcome, interaction and agent are columns; patients and entities are found
+by `audit_reference` and then compared; anything else is compared on the AuditEvent as it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from schemas.outcomes import error
+from schemas.search_values import (
+    IndexValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    extract_params,
+    normalized,
+)
+from storage.audit import reference, rows
+from storage.audit_event import AUDIT_TYPE, TYPE, audit_event, number_of
+from storage.audit_match import matcher, reference_of, value_param
+from storage.audit_record import AuditRow
+from storage.index import date
+from storage.query.escapes import split, unescape
+from storage.query.parse import Criterion, Query, bad_value
+
+# The moment of an event is written in milliseconds; the interval it stands for is one of them.
+_INSTANT_US = 1_000
+
+Test = Callable[[AuditRow], bool]
+
+
+class AuditQuery:
+    """The criteria of a search, over rows up to a number."""
+
+    def __init__(self, connection: apsw.Connection, query: Query, top: int, lake_id: str) -> None:
+        """`top`: the last row that counts. Raises FhirError for bad values."""
+        self._connection = connection
+        self._lake_id = lake_id
+        self._where = ["n <= ?"]
+        self._args: list[Any] = [top]
+        self._tests: list[Test] = []
+        for criterion in query.criteria:
+            self._add(criterion)
+
+    def rows(self, after: int | None, *, descending: bool) -> Iterator[AuditRow]:
+        """Matching rows that come after row `after` (None: all), in order."""
+        where, args = list(self._where), list(self._args)
+        if after is not None:
+            where.append("n < ?" if descending else "n > ?")
+            args.append(after)
+        order = "DESC" if descending else "ASC"
+        sql = f"{' AND '.join(where)} ORDER BY n {order}"
+        for row in rows(self._connection, sql, args):
+            if all(test(row) for test in self._tests):
+                yield row
+
+    def count(self) -> int:
+        """How many rows match."""
+        if self._tests:
+            return sum(1 for _ in self.rows(None, descending=False))
+        where = " AND ".join(self._where)
+        return int(
+            self._connection.execute(f"SELECT count(*) FROM audit WHERE {where}", self._args).get
+        )
+
+    def _add(self, criterion: Criterion) -> None:
+        if criterion.kind == "_id":
+            self._among("n", [number_of(TYPE, unescape(id)) for id in criterion.values])
+        elif criterion.kind == "_lastUpdated" or criterion.param == "date":
+            if criterion.modifier:
+                self._compare(criterion)
+            else:
+                self._moment(criterion)
+        elif not self._column(criterion):
+            self._compare(criterion)
+
+    def _among(self, column: str, values: Sequence[Any]) -> None:
+        found = [value for value in values if value is not None]
+        self._where.append(f"{column} IN ({', '.join('?' * len(found))})")
+        self._args += found
+
+    def _column(self, criterion: Criterion) -> bool:
+        """Add what a column answers as a whole; False where it cannot."""
+        if criterion.modifier or any(len(split(value, "|")) > 1 for value in criterion.values):
+            return False
+        codes = [unescape(value) for value in criterion.values]
+        if criterion.param == "action":
+            self._among("action", codes)
+        elif criterion.param == "outcome":
+            self._among("outcome", [int(code) for code in codes if code in ("0", "4", "8", "12")])
+        elif criterion.param == "altid":
+            self._among("agent", codes)
+        elif criterion.param == "subtype" and "operation" not in codes:
+            self._among("name", codes)
+        else:
+            return False
+        return True
+
+    def _moment(self, criterion: Criterion) -> None:
+        parts: list[str] = []
+        for value in criterion.values:
+            try:
+                prefix, low, high = date.bounds(value)
+            except ValueError as failure:
+                raise bad_value(criterion.given, str(failure)) from None
+            sql, bounds = date.condition(prefix, low, high)
+            sql = sql.replace("low", "instant_us").replace("high", f"instant_us + {_INSTANT_US}")
+            parts.append(f"({sql})")
+            self._args += bounds
+        self._where.append(f"({' OR '.join(parts)})")
+        if len(parts) == 1:
+            # Moments never go back, so one is also a number to begin or end at.
+            if prefix in ("eq", "gt", "ge", "sa", "ap"):
+                self._where.append("n >= ?")
+                self._args.append(first_since(self._connection, low - _INSTANT_US))
+            if prefix in ("eq", "lt", "le", "eb", "ap"):
+                self._where.append("n <= ?")
+                self._args.append(first_since(self._connection, high + _INSTANT_US))
+
+    def _compare(self, criterion: Criterion) -> None:
+        """Compare row by row, after looking up by reference where that narrows it."""
+        meets, param = matcher(criterion), value_param(criterion)
+        if param in _SAME_FOR_ALL:
+            if not meets(_SAME_FOR_ALL[param]):
+                self._where.append("0")
+            return
+        refs = _references(criterion)
+        if refs is not None:
+            marks = ", ".join("?" * len(refs))
+            self._where.append(f"n IN (SELECT n FROM audit_reference WHERE ref IN ({marks}))")
+            self._args += refs
+        # An identifier is a value as well where any value counts.
+        values = None if criterion.modifier == "missing" else _VALUES.get(criterion.param)
+        if values is not None:
+            self._tests.append(lambda row: meets(values(row)))
+        else:
+            self._tests.append(lambda row: meets(self._extracted(row, param)))
+
+    def _extracted(self, row: AuditRow, param: str) -> list[IndexValue]:
+        return extract_params(audit_event(row, self._lake_id), (param,))
+
+
+def first_since(connection: apsw.Connection, instant_us: int) -> int:
+    """The number of the first row of a moment or later; the one after the last when none is."""
+    low, high = 1, (connection.execute("SELECT max(n) FROM audit").get or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        found: Any = connection.execute(
+            "SELECT n, instant_us FROM audit WHERE n >= ? ORDER BY n LIMIT 1", (middle,)
+        ).get
+        if found is None or found[1] >= instant_us:
+            high = middle
+        else:
+            low = found[0] + 1
+    return low
+
+
+def sorted_by_date(query: Query) -> bool:
+    """Is the order newest first? Raises FhirError for any but that of `date`."""
+    if not query.sort:
+        return True
+    if len(query.sort) == 1 and query.sort[0].param == "date":
+        return query.sort[0].descending
+    raise error("not-supported", "AuditEvents are sorted by date or -date only.", "_sort")
+
+
+def _references(criterion: Criterion) -> list[int] | None:
+    """The `ref` of each alternative, None where one of them can mean other rows too."""
+    if criterion.param not in ("patient", "entity") or criterion.modifier == "missing":
+        return None
+    modifier = "Patient" if criterion.param == "patient" else criterion.modifier
+    found = []
+    for text in criterion.values:
+        resource_type, id, _ = reference_of(text, modifier)
+        if resource_type is None or id is None:
+            return None
+        found.append(reference(resource_type, id))
+    return found
+
+
+def _agent_name(row: AuditRow) -> list[IndexValue]:
+    return [StringValue("agent-name", row.agent, normalized(row.agent))]
+
+
+def _alt_id(row: AuditRow) -> list[IndexValue]:
+    return [TokenValue("altid", None, row.agent, None)]
+
+
+def _patients(row: AuditRow) -> list[IndexValue]:
+    record = row.record()
+    ids = [*record.patients, *(e.id for e in record.entities if e.resource_type == "Patient")]
+    return [ReferenceValue("patient", "Patient", id, None) for id in ids]
+
+
+def _entities(row: AuditRow) -> list[IndexValue]:
+    record = row.record()
+    found = [("Patient", id) for id in record.patients]
+    found += [(entity.resource_type, entity.id) for entity in record.entities]
+    return [ReferenceValue("entity", resource_type, id, None) for resource_type, id in found]
+
+
+_VALUES: dict[str, Callable[[AuditRow], list[IndexValue]]] = {
+    "agent-name": _agent_name,
+    "altid": _alt_id,
+    "patient": _patients,
+    "entity": _entities,
+}
+_SAME_FOR_ALL: dict[str, list[IndexValue]] = {
+    "type": [TokenValue("type", AUDIT_TYPE, "rest", "RESTful Operation")],
+    "policy": [],
+    "site": [],
+}
