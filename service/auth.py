@@ -93,7 +93,8 @@ class Authentication:
     def _refusal(self, scope: Scope) -> FhirError | None:
         headers = Headers(scope=scope)
         if self.tokens is not None:
-            return None if scope["path"] in OPEN_PATHS else self._check_token(headers, scope)
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            return None if path in OPEN_PATHS else self._check_token(headers, scope)
         return _check_local(headers)
 
     def _check_token(self, headers: Headers, scope: Scope) -> FhirError | None:

@@ -8,24 +8,27 @@ from schemas.outcomes import FhirError
 from service.settings import SettingError, Settings
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import RestoreReport, restore
-from storage.keys import KeyFileMasterKey, MasterKey, PassphraseMasterKey
+from storage.keys import MasterKey
 from storage.lake import Lake
 from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
+from storage.master_keys.named import named
+from storage.master_keys.passphrase import PassphraseMasterKey
+
+_SETTINGS = ("master_key", "master_key_file", "passphrase_file")
 
 
 def master_key(settings: Settings) -> MasterKey | None:
     """The configured master key; None stands for the lake's own key file."""
-    if settings.master_key_file and settings.passphrase_file:
-        raise SettingError("set master_key_file or passphrase_file, not both")
+    given = [name for name in _SETTINGS if getattr(settings, name)]
+    if len(given) > 1:
+        raise SettingError(f"set {given[0]} or {given[1]}, not both")
+    if settings.master_key:
+        return named(settings.master_key)
     if settings.master_key_file:
         return KeyFileMasterKey(Path(settings.master_key_file).expanduser())
     if settings.passphrase_file:
-        path = Path(settings.passphrase_file).expanduser()
-        try:
-            passphrase = path.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as failure:
-            raise SettingError(f"passphrase_file {path}: {type(failure).__name__}") from None
-        return PassphraseMasterKey(passphrase)
+        return PassphraseMasterKey.from_file(Path(settings.passphrase_file).expanduser())
     return None
 
 

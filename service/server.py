@@ -10,12 +10,8 @@ import sys
 
 import uvicorn
 
-from service.app import create_app
-from service.lake_access import open_lake
+from service.datastores import PREFIX, open_datastores
 from service.settings import Settings, check_exposure, check_read_only
-from storage.lake import Lake
-
-FLUSH_AT_CLOSE_ROWS = 1_000
 
 
 def serve(settings: Settings) -> None:
@@ -30,19 +26,16 @@ def serve(settings: Settings) -> None:
     # uvicorn repeats the signal that ended it; as an exception it lets the lake be closed.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     listener = _listen(settings)
-    lake: Lake = open_lake(settings)
-    try:
-        app = create_app(lake, settings)
+    with open_datastores(settings) as app:
         config = uvicorn.Config(
             app, access_log=False, log_config=None, timeout_graceful_shutdown=10, lifespan="on"
         )
         host, port = listener.getsockname()[:2]
-        logging.getLogger("chartlake").info("FHIR base: http://%s:%s/fhir", host, port)
+        log = logging.getLogger("chartlake")
+        log.info("FHIR base: http://%s:%s/fhir", host, port)
+        for name in settings.datastores:
+            log.info("datastore %s: http://%s:%s%s%s/fhir", name, host, port, PREFIX, name)
         uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        # Few rows are left in the hot tier: a segment of a handful of rows is not worth a file.
-        worth = not lake.read_only and lake.stats()["hot_rows"] >= FLUSH_AT_CLOSE_ROWS
-        lake.close(flush=worth)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
     Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),
     Setting("base_url", "", "Public URL of the service, for links; empty: taken from the request."),
+    Setting(
+        "master_key",
+        "",
+        "Master key: `file:PATH`, `passphrase-file:PATH`, `aws-kms:KEY?region=…` or "
+        "`vault-transit:https://HOST/transit/keys/NAME?token_file=…`.",
+    ),
     Setting("master_key_file", "", "Master key file; empty: `<data>/keys/master.key`."),
     Setting("passphrase_file", "", "File holding the master passphrase (instead of a key file)."),
     Setting("api_token_file", "", "Accepted bearer tokens, hashed (see `chartlake token`)."),
@@ -83,14 +90,32 @@ _CHOICES = {
     "audit_reads": ("durable", "batched"),
     "audit_network": ("full", "prefix", "none"),
 }
+# What a datastore never takes over from the service, and what it cannot have for itself.
+_OWN = frozenset(
+    {
+        "data",
+        "segments_url",
+        "master_key",
+        "master_key_file",
+        "passphrase_file",
+        "api_token_file",
+    }
+)
+_OF_SERVICE = frozenset({"host", "port", "base_url"})
+_DATASTORE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings in force; attributes are the names in `SETTINGS`."""
+    """The settings in force; attributes are the names in `SETTINGS`.
+
+    `datastores`: by name, the settings of the datastores that are served besides this one.
+    """
 
     values: Mapping[str, Any]
+    datastores: Mapping[str, Settings] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -115,9 +140,11 @@ def load_settings(
     Raises `SettingError` for an unknown name, a value of the wrong type, or a missing config file.
     """
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    tables: dict[str, dict[str, Any]] = {}
     path = config_file or Path(environ.get(ENV_PREFIX + "CONFIG", "chartlake.toml"))
     if path.exists():
-        values.update(_from_toml(path))
+        found, tables = _from_toml(path)
+        values.update(found)
     elif config_file is not None:
         raise SettingError(f"config file {path} does not exist")
     for setting in SETTINGS:
@@ -131,20 +158,30 @@ def load_settings(
             values[name] = _convert(_BY_NAME[name], value, name)
     if values["port"] > 65_535:
         raise SettingError("port must be at most 65535")
+    _check_choices(values, "")
+    _add_from_environment(tables, environ)
+    return Settings(values, _datastores(values, tables))
+
+
+def _check_choices(values: Mapping[str, Any], where: str) -> None:
     for name, choices in _CHOICES.items():
         if values[name] not in choices:
-            raise SettingError(f"{name} must be " + " or ".join(f"`{one}`" for one in choices))
-    return Settings(values)
+            options = " or ".join(f"`{one}`" for one in choices)
+            raise SettingError(f"{where}{name} must be {options}")
 
 
 def check_exposure(settings: Settings) -> None:
     """Refuse to listen off loopback without authentication. Raises `SettingError`."""
-    if is_loopback(settings.host) or settings.api_token_file:
+    if is_loopback(settings.host):
         return
-    raise SettingError(
-        f"refusing to listen on {settings.host} without authentication: set api_token_file "
-        "(make one with `chartlake token new NAME --file FILE`), or listen on 127.0.0.1"
-    )
+    for name, one in (("", settings), *settings.datastores.items()):
+        if not one.api_token_file:
+            place = f"datastore {name}: " if name else ""
+            raise SettingError(
+                f"{place}refusing to listen on {settings.host} without authentication: set "
+                "api_token_file (make one with `chartlake token new NAME --file FILE`), or listen "
+                "on 127.0.0.1"
+            )
 
 
 def check_read_only(settings: Settings) -> None:
@@ -167,15 +204,26 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _from_toml(path: Path) -> dict[str, Any]:
+def _from_toml(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings of the file, and those of each datastore that it names."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise SettingError(f"{path} is not valid TOML: {failure}") from None
+    tables = document.pop("datastores", {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise SettingError(f"{path}: datastores are tables, [datastores.NAME]")
+    own = _converted(document, str(path))
+    return own, {
+        name: _converted(table, f"{path}: datastore {name}") for name, table in tables.items()
+    }
+
+
+def _converted(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     unknown = sorted(set(document) - set(_BY_NAME))
     if unknown:
-        raise SettingError(f"{path}: unknown setting {unknown[0]!r}")
-    return {name: _convert(_BY_NAME[name], value, str(path)) for name, value in document.items()}
+        raise SettingError(f"{where}: unknown setting {unknown[0]!r}")
+    return {name: _convert(_BY_NAME[name], value, where) for name, value in document.items()}
 
 
 def _convert(setting: Setting, value: Any, where: str) -> Any:
@@ -198,3 +246,41 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
             raise SettingError(f"{where}: {setting.name} must not be negative")
         return number
     return str(value)
+
+
+def _add_from_environment(tables: dict[str, dict[str, Any]], environ: Mapping[str, str]) -> None:
+    """`CHARTLAKE_DATASTORES__NAME__SETTING`; NAME in lower case, its dashes as `_`."""
+    prefix = ENV_PREFIX + "DATASTORES__"
+    for variable, text in environ.items():
+        if variable.startswith(prefix):
+            name, _, setting = variable.removeprefix(prefix).lower().partition("__")
+            table = tables.setdefault(name.replace("_", "-"), {})
+            table.update(_converted({setting: text}, variable))
+
+
+def _datastores(
+    values: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Settings]:
+    """Each datastore's settings: its own, and for limits and the like those of the service."""
+    found: dict[str, Settings] = {}
+    folders = {Settings(values).data_path: "the default datastore"}
+    for name, table in sorted(tables.items()):
+        if _DATASTORE_NAME.fullmatch(name) is None:
+            raise SettingError(
+                f"datastore {name[:64]!r}: a name has 1 to 63 lower-case letters, digits, dashes"
+            )
+        of_service = sorted(set(table) & _OF_SERVICE)
+        if of_service:
+            raise SettingError(f"datastore {name}: {of_service[0]} is a setting of the service")
+        if not table.get("data"):
+            raise SettingError(f"datastore {name}: set data, the folder of its lake")
+        own = {setting.name: setting.default for setting in SETTINGS if setting.name in _OWN}
+        base_url = values["base_url"].rstrip("/")
+        address = {"base_url": f"{base_url}/datastores/{name}" if base_url else ""}
+        found[name] = Settings({**values, **own, **table, **address})
+        _check_choices(found[name].values, f"datastore {name}: ")
+        folder = found[name].data_path
+        if folder in folders:
+            raise SettingError(f"datastore {name}: {folder} is the folder of {folders[folder]}")
+        folders[folder] = f"datastore {name}"
+    return found

@@ -10,9 +10,10 @@ from pathlib import Path
 from schemas.outcomes import error
 from storage import database_renewal
 from storage.database import Database
-from storage.keys import KeyFileMasterKey, MasterKey
+from storage.keys import MasterKey
 from storage.keystore import Keystore
 from storage.keystore_file import FILE_NAME
+from storage.master_keys.key_file import KeyFileMasterKey
 from storage.private_files import FolderLock, make_folder, sync_folder
 from storage.segment_files import LocalSegmentFiles, SegmentFiles
 
@@ -92,17 +93,17 @@ class LakeFolder:
     def _open(self, master_key: MasterKey | None, *, create: bool) -> tuple[Keystore, Database]:
         unfinished = self.database.with_name("hot.db.new")
         if self.keystore.exists():
-            if not self.database.exists() and unfinished.exists():
-                # A crash between the two steps of making the lake; see `_create`.
-                unfinished.rename(self.database)
-                sync_folder(self.path)
-            if not self.database.exists():
+            if not self.database.exists() and not unfinished.exists():
                 raise error(
                     "invalid",
                     f"{self.database} is missing, but {self.keystore} is there. Bring hot.db back "
                     "from a backup; a lake without it cannot be read.",
                 )
             keystore = self._keys(master_key)
+            if not self.database.exists():
+                # A crash between the two steps of making the lake; see `_create`.
+                unfinished.rename(self.database)
+                sync_folder(self.path)
             database_renewal.settle(self.database, keystore)
             database = Database(self.database, keystore.database_key)
             database.check(keystore.lake_id)

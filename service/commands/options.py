@@ -12,13 +12,20 @@ from typing import Any
 from service.audit_command import command_lake
 from service.client import Chartlake
 from service.folder import FolderLake
-from service.settings import Settings, load_settings
+from service.settings import SettingError, Settings, load_settings
 from storage.lake import Lake
 
+_MASTER_KEYS = ("master_key", "master_key_file", "passphrase_file")
 
-def add_folder(parser: argparse.ArgumentParser) -> None:
-    """`--data` and the master key options."""
+
+def add_folder(parser: argparse.ArgumentParser, *, datastore: bool = True) -> None:
+    """`--data` and the master key options; `datastore`: or one of several by its name."""
+    if datastore:
+        parser.add_argument("--datastore", metavar="NAME", help="a datastore of chartlake.toml")
     parser.add_argument("--data", metavar="DIR", help="folder of the lake (default: data)")
+    parser.add_argument(
+        "--master-key", metavar="NAME", help="master key: file:PATH, aws-kms:…, vault-transit:…"
+    )
     parser.add_argument("--master-key-file", metavar="FILE", help="master key file")
     parser.add_argument("--passphrase-file", metavar="FILE", help="file with the passphrase")
 
@@ -37,9 +44,20 @@ def add_at(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(arguments: argparse.Namespace, **more: Any) -> Settings:
     """Settings with the command line's on top."""
-    names = ("data", "master_key_file", "passphrase_file")
-    overrides = {name: getattr(arguments, name, None) for name in names}
-    return load_settings({**overrides, **more})
+    overrides = {name: getattr(arguments, name, None) for name in ("data", *_MASTER_KEYS)}
+    if len([option for option in _MASTER_KEYS if overrides[option]]) == 1:
+        # One on the command line stands for all that the environment or the file says of it.
+        overrides |= {option: overrides[option] or "" for option in _MASTER_KEYS}
+    name = getattr(arguments, "datastore", None)
+    if name is None:
+        return load_settings({**overrides, **more})
+    datastores = load_settings(more).datastores
+    if name not in datastores:
+        raise SettingError(f"there is no datastore {name!r} in the settings")
+    given = sorted(option for option, value in overrides.items() if value)
+    if given:
+        raise SettingError(f"--datastore {name} has its own {given[0]}; leave the option out")
+    return datastores[name]
 
 
 def open_target(

@@ -12,7 +12,7 @@ from service.server import serve
 def register(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("serve", help="run the service")
-    add_folder(parser)
+    add_folder(parser, datastore=False)
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 8080; 0: any free)")
     parser.add_argument("--api-token-file", metavar="FILE", help="accepted tokens, hashed")

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from schemas.outcomes import FhirError, error
-from storage import database_renewal
-from storage.keys import KeyFileMasterKey
+from storage import database_renewal, rotation
+from storage.database import Database
 from storage.keystore import Keystore
 from storage.lake import Lake, Put
+from storage.master_keys.key_file import KeyFileMasterKey
 
 Make = Callable[..., dict[str, Any]]
 
@@ -107,6 +108,61 @@ def test_a_reader_in_flight_finishes_on_the_old_file_and_harms_not_the_new_one(
         assert copy.verify() == []
 
 
+def test_readers_of_another_process_follow_to_the_new_file(tmp_path: Path, patient: Make) -> None:
+    path = tmp_path / "lake"
+    with Lake.open(path) as lake:
+        lake.transact([Put(patient("p1"))])
+        # What another process has: a key store and a database of its own, opened before.
+        elsewhere = keystore(path)
+        database = Database(path / "hot.db", elsewhere.database_key, keys=elsewhere.database_keys)
+
+        def count() -> int:
+            with database.reading() as connection:
+                found: int = connection.execute("SELECT count(*) FROM version").get
+            return found
+
+        assert count() == 1
+        during: list[int] = []
+
+        def put_in_place(file: Path) -> None:
+            present(file)
+            # The new file is there, and the key store still has both keys.
+            during.append(database_renewal.opens(file, keystore(path).database_keys()[1]))
+
+        present = database_renewal.put_in_place
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(database_renewal, "put_in_place", put_in_place)
+            lake.renew_keys()
+        assert during == [True]
+        lake.transact([Put(patient("p2"))])
+        assert count() == 2
+        lake.renew_keys()
+        assert count() == 2
+        database.close()
+        assert lake.verify() == []
+
+
+def test_nothing_is_renewed_when_the_master_key_was_rotated_meanwhile(
+    tmp_path: Path, patient: Make
+) -> None:
+    path = tmp_path / "lake"
+    with Lake.open(path) as lake:
+        lake.transact([Put(patient("p1"))])
+        old = KeyFileMasterKey(path / "keys" / "master.key")
+        new = KeyFileMasterKey.create(tmp_path / "new.key")
+        assert rotation.rotate(lake.folder, old, new) is False
+        before = (path / "keys" / "keystore.json").read_bytes()
+        with pytest.raises(FhirError, match="Restart it with the new one") as refused:
+            lake.renew_keys()
+        assert refused.value.category == "forbidden"
+        assert (path / "keys" / "keystore.json").read_bytes() == before
+        lake.flush()
+    with Lake.open(path, master_key=new) as lake:
+        assert lake.read("Patient", "p1").version_id == 1
+        lake.renew_keys()
+        assert lake.verify() == []
+
+
 def test_readers_and_writers_go_on(tmp_path: Path, patient: Make) -> None:
     failures: list[BaseException] = []
     done = threading.Event()
@@ -144,7 +200,7 @@ def test_readers_and_writers_go_on(tmp_path: Path, patient: Make) -> None:
         assert lake.verify() == []
 
 
-@pytest.mark.parametrize("step", range(0, 24, 2))
+@pytest.mark.parametrize("step", [0, 3, 5, 7, 9, 11, 12, 13, 14, 16, 20, 22])
 def test_dying_at_any_step_loses_nothing(tmp_path: Path, patient: Make, step: int) -> None:
     path = tmp_path / "lake"
     with Lake.open(path) as lake:

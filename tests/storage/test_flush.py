@@ -12,9 +12,9 @@ import pytest
 
 from schemas.outcomes import FhirError
 from storage import flush, segments, settling, writer
-from storage.keys import KeyFileMasterKey
 from storage.keystore import Keystore
 from storage.lake import Delete, Lake, Put
+from storage.master_keys.key_file import KeyFileMasterKey
 
 Make = Callable[..., dict[str, Any]]
 

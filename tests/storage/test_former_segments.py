@@ -11,9 +11,9 @@ import apsw
 from storage import former_segments, index
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import restore
-from storage.keys import KeyFileMasterKey
 from storage.lake import Lake, Put
 from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 from storage.rewrite import Rewriting
 
 Make = Callable[..., dict[str, Any]]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from schemas.outcomes import FhirError
 from storage import keystore_file
-from storage.keys import KeyFileMasterKey
 from storage.keystore import Keystore
+from storage.master_keys.key_file import KeyFileMasterKey
 
 
 @pytest.fixture
@@ -275,7 +275,8 @@ def test_many_processes_lose_none_of_each_others_keys(
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from storage.keys import KeyFileMasterKey\nfrom storage.keystore import Keystore\n"
+        "from storage.master_keys.key_file import KeyFileMasterKey\n"
+        "from storage.keystore import Keystore\n"
         "store = Keystore.open(Path(sys.argv[1]), KeyFileMasterKey(sys.argv[2]))\n"
         "for n in range(15): store.add_segment_key(f'{sys.argv[3]}-{n}')"
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from schemas.outcomes import FhirError
-from storage.keys import KeyFileMasterKey, PassphraseMasterKey
 from storage.lake import Lake, Put
+from storage.master_keys.key_file import KeyFileMasterKey
+from storage.master_keys.passphrase import PassphraseMasterKey
 
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 

@@ -14,9 +14,9 @@ import pytest
 from schemas.outcomes import FhirError
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import RestoreReport, restore
-from storage.keys import KeyFileMasterKey
 from storage.lake import Delete, Lake, Put
 from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 
 Make = Callable[..., dict[str, Any]]
 
