@@ -42,7 +42,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "segments_url",
         "",
-        "Where a new lake keeps its segments: `s3://bucket/prefix?…`; empty: in its folder.",
+        "Where a new lake keeps its segments: `s3://BUCKET/PREFIX?…`, see "
+        "`docs/object_storage.md`; empty: in its folder. An existing lake knows, and refuses "
+        "another place.",
     ),
     Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
     Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),

@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, error
 from storage import compaction_policy
 from storage.compaction_policy import Run
 from storage.database import Database
@@ -111,6 +111,10 @@ class Compactor:
             except Exception as failure:
                 if self._stopping.is_set():
                     return
+                if isinstance(failure, FhirError) and failure.category == "conflict":
+                    # Someone else rewrote what was chosen: choose again.
+                    self._wanted.set()
+                    continue
                 log.error("compaction failed (%s), trying again", type(failure).__name__)
                 self._stopping.wait(_RETRY_S)
                 self._wanted.set()

@@ -182,6 +182,14 @@ class Database:
                 connection.execute("SELECT value FROM lake WHERE name = 'segments_url'").get or ""
             )
 
+    def keep_segments_here(self) -> None:
+        """Record that the segments lie in the lake's folder. Durable on return."""
+        connection = self.writer()
+        try:
+            connection.execute("UPDATE lake SET value = '' WHERE name = 'segments_url'")
+        finally:
+            connection.close()
+
     def writer(self) -> apsw.Connection:
         """A new connection that may write; the caller closes it, after all readers."""
         connection = self._connect()

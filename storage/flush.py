@@ -81,7 +81,6 @@ class Flusher:
             if failure.category != "unavailable":
                 raise
             log.warning("segments cannot be reached; the hot tier serves without them")
-            self._wanted.set()
         self._thread.start()
 
     def _clear_up(self) -> None:

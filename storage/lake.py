@@ -595,4 +595,4 @@ def _forget_columns(place: str) -> None:
     """Let go of the decrypted columns that queries keep in memory: a closed lake shows nothing."""
     from storage.analytics.column_cache import CACHE
 
-    CACHE.forget(place)
+    CACHE.forget(f"{place}/")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +31,9 @@ _OPTIONS = ("endpoint_override", "region", "scheme")
 
 # S3 wants at least 5 MiB in each part but the last.
 _PART_BYTES = 8 * 2**20
+
+# What pyarrow says of a request that failed, before the details.
+_SAID = re.compile(r"AWS Error ([A-Z_]+)")
 
 _CONNECT_S, _REQUEST_S, _TRIES = 5, 30, 3
 
@@ -131,7 +135,7 @@ class S3SegmentFiles(SegmentFiles):
             return exception if exception.category == "unavailable" else None
         if isinstance(exception, FileNotFoundError):
             return None
-        if "AWS Error" not in str(exception):
+        if _SAID.search(str(exception)) is None:
             # Broken off while reading, or damaged: a store that answers tells them apart.
             try:
                 with self._reaching():
@@ -207,7 +211,10 @@ class S3SegmentFiles(SegmentFiles):
 
     def _unavailable(self, exception: BaseException) -> FhirError:
         response = getattr(exception, "response", None) or {}
+        said = _SAID.search(str(exception))
         reason = response.get("Error", {}).get("Code") or type(exception).__name__
+        if said is not None:
+            reason = said[1]
         return error(
             "unavailable",
             f"The object store {self.place} cannot be used ({reason}). What is in the hot tier "

@@ -173,7 +173,9 @@ class Snapshot:
                     # Erased since the transaction began; the next one sees what came in its place.
                     found = None
                     continue
-                self._releases.append(weakref.finalize(self, self._store.unpin, ids))
+                release = weakref.finalize(self, self._store.unpin, ids)
+                release.atexit = False
+                self._releases.append(release)
                 self._types[resource_type] = found
             return found
 

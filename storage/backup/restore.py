@@ -107,6 +107,10 @@ def _restore(
     database = Database(folder.database, keystore.database_key)
     shredded = [segment.name for segment in manifest.segments if segment.name not in known]
     rebuilt = not _opens(database, keystore.lake_id)
+    if not rebuilt:
+        # The copies lie in the folder. What is in an object store belongs to the lake that was
+        # backed up: two lakes on one prefix would remove each other's segments.
+        database.keep_segments_here()
     if rebuilt:
         for path in folder.path.glob("hot.db*"):
             path.unlink()

@@ -19,7 +19,11 @@ from moto.server import ThreadedMotoServer
 
 from schemas.outcomes import FhirError
 from storage import s3_segment_files
+from storage.backup.backup_folder import BackupFolder
+from storage.backup.restore import restore
+from storage.keys import KeyFileMasterKey
 from storage.lake import Lake, Put
+from storage.lake_folder import LakeFolder
 from storage.s3_segment_files import MARKER, S3SegmentFiles
 
 Make = Callable[..., dict[str, Any]]
@@ -163,6 +167,7 @@ def test_a_store_that_is_away_stops_segments_but_not_the_hot_tier(
                 lambda: lake.sql("SELECT body FROM observation"),
                 lambda: lake.timeline("p1"),
                 lake.flush,
+                lake.compact,
                 lake.verify,
             ):
                 with pytest.raises(FhirError) as told:
@@ -202,6 +207,29 @@ def test_what_was_not_flushed_for_a_store_that_was_away_is_flushed_later(
         assert lake.stats()["hot_rows"] == 0
         assert len(store.keys(prefix)) == 2
         assert lake.verify() == []
+
+
+def test_a_backup_of_it_is_restored_into_a_folder_and_lets_its_store_be(
+    store: Store, prefix: str, tmp_path: Path, patient: Make, observation: Make
+) -> None:
+    path, target = tmp_path / "lake", tmp_path / "restored"
+    with Lake.open(path, segments_url=store.url(prefix)) as lake:
+        fill(lake, patient, observation, times=2)
+        before = [(v.id, v.body) for v in lake.changes(0)]
+        lake.backup(tmp_path / "backups")
+    there = store.keys(prefix)
+    restore(
+        BackupFolder(tmp_path / "backups"),
+        LakeFolder(target),
+        path / "keys" / "keystore.json",
+        KeyFileMasterKey(path / "keys" / "master.key"),
+    )
+    with Lake.open(target, master_key=KeyFileMasterKey(path / "keys" / "master.key")) as lake:
+        assert [(v.id, v.body) for v in lake.changes(0)] == before
+        assert lake.verify() == []
+        assert lake.compact() == 4
+        lake._retirement.remove(grace_s=0)
+    assert store.keys(prefix) == there
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
