@@ -108,8 +108,8 @@ class AuditQuery:
                 prefix, low, high = date.bounds(value)
             except ValueError as failure:
                 raise bad_value(criterion.given, str(failure)) from None
-            sql, bounds = date.condition(prefix, low, high)
-            sql = sql.replace("low", "instant_us").replace("high", f"instant_us + {_INSTANT_US}")
+            names = {"low": "instant_us", "high": f"instant_us + {_INSTANT_US}"}
+            sql, bounds = date.condition(prefix, low, high).sql(names)
             parts.append(f"({sql})")
             self._args += bounds
         self._where.append(f"({' OR '.join(parts)})")

@@ -18,7 +18,8 @@
 | `resource_count` | `type` | current resources of a type |
 | `audit` | `n` | one row an access or change, see `storage.audit` |
 | `audit_reference` | `ref`, `n` | audit rows by the resources that they concern |
-| `*_index` | | the search index, see `storage/index` |
+| `*_index` | | the search index of hot versions, see `storage/index` |
+| `index_part`, `index_block` | `id` | that of flushed ones, see `storage/index/parts.py` |
 
 `v` counts versions across the lake and grows with `t`. A version is visible at `T` when
 `t <= T` and `t_end` is null or beyond `T`: rows are never changed otherwise, so any past `T` can be
@@ -48,6 +49,11 @@ _WRITER_CACHE_KIB = 64 * 1024
 # Pages of WAL before the writer copies them into the database: 16 MiB, so that a burst of commits
 # pays for it seldom.
 _CHECKPOINT_PAGES = 4096
+
+# Free pages kept for the next rows (2 MiB), and pages given back in one transaction: each may be
+# one that is moved.
+_SPARE_PAGES = 512
+_GIVEN_BACK_PAGES = 1_024
 
 _TABLES = """
 CREATE TABLE lake (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -131,12 +137,13 @@ class Database:
         create_file(self.path, b"")
         connection = self._connect()
         try:
+            # Before anything is written: what a flush leaves free can be given back.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             with connection:
                 connection.execute(_TABLES)
                 connection.execute(audit.DDL)
-                for table in index.TABLES:
-                    connection.execute(table.DDL)
+                index.create_tables(connection)
                 connection.executemany(
                     "INSERT INTO lake VALUES (?, ?)",
                     [("id", lake_id), ("layout", str(LAYOUT)), ("segments_url", segments_url)],
@@ -318,6 +325,19 @@ class Database:
             connection.execute("PRAGMA query_only = ON")
         # Opens the file and its log, which SQLite puts off to the first read.
         connection.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018
+
+
+def give_back_pages(connection: apsw.Connection) -> bool:
+    """Take some free pages off the file, within a transaction; whether there are more to take.
+
+    A few megabytes stay, for the commits that come next.
+    """
+    free = connection.execute("PRAGMA freelist_count").get
+    if free <= _SPARE_PAGES:
+        return False
+    taken = min(free - _SPARE_PAGES, _GIVEN_BACK_PAGES)
+    connection.execute(f"PRAGMA incremental_vacuum({taken})").fetchall()
+    return int(connection.execute("PRAGMA freelist_count").get) < free
 
 
 def _unpacked_id(*keys: Any) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import FhirError
-from storage import segment_columns, segments
+from storage import index, segment_columns, segments
 from storage.commit import Position
-from storage.database import Database
+from storage.database import Database, give_back_pages
 from storage.hot_rows import HotType, hot_types, hot_versions
 from storage.new_segments import NewSegments
 from storage.segment_store import SegmentStore
@@ -110,6 +110,12 @@ class Flusher:
                 hot = worth or sorted(hot, key=lambda h: h.bytes)[-1:]
             for one in hot:
                 self._flush_type(one)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Give the pages of the database that moved rows left behind back to the disk."""
+        while self._writer.run(give_back_pages):
+            pass
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -156,11 +162,17 @@ class Flusher:
         ) as draft:
             draft.write(versions)
         new = draft.segment
+        with self._database.reading() as connection:
+            blocks = index.hot_blocks(
+                connection, hot.resource_type, new.v, versions["deleted"].to_pylist()
+            )
 
         def record(connection: apsw.Connection, position: Position) -> int:
             position.hot_rows -= len(rows)
             position.hot_bytes -= body_bytes
-            return self._new.record(connection, new, None)
+            segment = self._new.record(connection, new, None)
+            index.write_blocks(connection, segment, hot.type_number, blocks)
+            return segment
 
         try:
             segment = self._writer.run_at(record)

@@ -46,8 +46,9 @@ from storage.new_segments import NewSegments
 from storage.operations import Delete, Operation, Put, prepare
 from storage.private_files import FolderLock
 from storage.query import search
+from storage.query.flushed import FlushedIndex
 from storage.query.page import Cursors
-from storage.reindex import reindex
+from storage.reindex import Reindex
 from storage.retirement import Retirement
 from storage.rewrite import Rewriter
 from storage.segment_store import SegmentStore
@@ -132,6 +133,7 @@ class Lake:
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
         self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
+        self._index = FlushedIndex()
         self._upkeep: _Upkeep | None = None
         if self.read_only:
             self._database.on_renewed = self._forget
@@ -159,6 +161,7 @@ class Lake:
         """Let go of what is kept in memory: what an erasure took out may be in it."""
         self._segments.close()
         self._hot_tables.forget()
+        self._index.clear()
         _forget_columns(self._segments.files.place)
 
     def _changing(self) -> _Upkeep:
@@ -243,6 +246,7 @@ class Lake:
             if self._upkeep is not None:
                 self._upkeep.writer.close()
             self._segments.close()
+            self._index.clear()
             _forget_columns(self._segments.files.place)
             if self._lock is not None:
                 self._lock.release()
@@ -397,6 +401,7 @@ class Lake:
                     self._bodies,
                     self._terms,
                     self._cursors,
+                    self._index,
                     t,
                     resource_type,
                     params,
@@ -528,8 +533,10 @@ class Lake:
             )
 
     def reindex(self) -> None:
-        """Rebuild the search index from the bodies. Writers wait meanwhile."""
-        reindex(self._writer, self._bodies, self._terms)
+        """Rebuild the search index from the bodies, while others search and write."""
+        rebuilding = Reindex(self._database, self._writer, self._bodies, self._terms)
+        with self._rewriter.alone(), self._flusher.paused():
+            rebuilding.run(self._segments)
 
     def backup(self, folder: Path) -> BackupReport:
         """Copy what is new in this lake into a folder of backups; see `storage.backup`."""

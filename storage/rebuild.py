@@ -15,7 +15,6 @@ import pyarrow as pa
 from storage.audit import AuditLog
 from storage.audit_change import rebuilding
 from storage.database import Database
-from storage.index_rows import intern_in
 from storage.keystore import Keystore
 from storage.lake_folder import LakeFolder
 from storage.packed_ids import pack
@@ -23,6 +22,7 @@ from storage.private_files import sync_folder
 from storage.segment_files import SegmentFiles
 from storage.segment_store import LIVE
 from storage.segments import SegmentFile, decryption_properties
+from storage.terms import intern_in
 
 _COLUMNS = ("v", "t", "id", "version_id", "last_updated", "method", "deleted", "patient_id")
 

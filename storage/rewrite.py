@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import apsw
 import pyarrow as pa
 
-from schemas.outcomes import error
-from storage import former_segments, segment_columns, segments
+from schemas.outcomes import FhirError, error
+from storage import former_segments, index, segment_columns, segments
 from storage.database import Database
 from storage.new_segments import NewSegment, NewSegments
 from storage.segment_merge import merged, regrouped
@@ -109,8 +109,11 @@ class Rewriter:
             try:
                 for resource_type, old in found:
                     self._write(new, resource_type, old, leave_out, pause)
+                blocks = self._blocks(found, new, pause)
                 numbers = self._writer.run(
-                    lambda connection: self._swap(connection, found, new, leave_out, also, erase)
+                    lambda connection: self._swap(
+                        connection, found, new, blocks, leave_out, also, erase
+                    )
                 )
             except BaseException:
                 self._new.discard(new)
@@ -153,6 +156,25 @@ class Rewriter:
                         break
             new.append(draft.segment)
 
+    def _blocks(
+        self,
+        found: Sequence[tuple[str, list[Segment]]],
+        new: Sequence[NewSegment],
+        pause: Callable[[], None] | None,
+    ) -> dict[str, list[index.PreparedPart]]:
+        """The index of each new segment, by its name, from that of the old ones."""
+        blocks = {}
+        for resource_type, old in found:
+            for draft in new:
+                if draft.resource_type == resource_type:
+                    self._give_way(pause)
+                    with self._database.reading() as connection:
+                        _check_live(connection, old)
+                        blocks[draft.name] = index.merge(
+                            connection, [segment.id for segment in old], draft.v
+                        )
+        return blocks
+
     def _give_way(self, pause: Callable[[], None] | None) -> None:
         if pause is not None:
             pause()
@@ -164,6 +186,7 @@ class Rewriter:
         connection: apsw.Connection,
         found: Sequence[tuple[str, list[Segment]]],
         new: Sequence[NewSegment],
+        blocks: dict[str, list[index.PreparedPart]],
         leave_out: Collection[int],
         also: Callable[[apsw.Connection], None] | None,
         erase: bool,
@@ -185,7 +208,8 @@ class Rewriter:
                     (retired_us, segment.id),
                 ).get
                 if row is None:
-                    raise error("conflict", "A segment changed while it was rewritten; ask again.")
+                    raise _changed()
+                index.drop_segment(connection, segment.id)
                 newest = max(newest, row[0])
                 runs.add(row[1])
             mine = [segment for segment in new if segment.resource_type == resource_type]
@@ -195,6 +219,7 @@ class Rewriter:
                 # What was the type's newest flushed version stays it, also when it is left out.
                 last = newest if draft is mine[-1] else 0
                 numbers.append(self._new.record(connection, draft, run, last))
+                index.write_blocks(connection, numbers[-1], draft.type_number, blocks[draft.name])
                 run = numbers[-1] if run is None else run
             if erase or run is None:
                 former_segments.erased(connection, runs)
@@ -202,6 +227,18 @@ class Rewriter:
                 files = [segment.file.name for segment in old]
                 former_segments.replaced(connection, files, runs, run)
         return numbers
+
+
+def _check_live(connection: apsw.Connection, old: Sequence[Segment]) -> None:
+    """Those retired have no index any more. Raises FhirError `conflict`."""
+    for segment in old:
+        state = connection.execute("SELECT state FROM segment WHERE id = ?", (segment.id,)).get
+        if state != LIVE:
+            raise _changed()
+
+
+def _changed() -> FhirError:
+    return error("conflict", "A segment changed while it was rewritten; ask again.")
 
 
 def _group_rows(old: Sequence[Segment]) -> int:

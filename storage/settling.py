@@ -13,12 +13,16 @@ import apsw
 import numpy as np
 import pyarrow as pa
 
+from storage import index
 from storage.database import Database
 from storage.segment_store import LIVE, SETTLING, Segment, SegmentStore
 from storage.writer import Writer
 
 # Rows settled in one transaction: some milliseconds in which other writers wait.
 SETTLE_ROWS = 500
+
+# Hot rows of the index that its blocks have replaced, deleted in one transaction.
+SETTLE_INDEX_ROWS = 2_000
 
 
 class Settler:
@@ -36,8 +40,8 @@ class Settler:
     ) -> None:
         """Point the versions to their rows of a segment, whose row n holds `versions[n]`.
 
-        Drops their hot bodies; then the segment is live. `pause` is called between transactions;
-        when it raises, `settle_rest` does the rest.
+        Drops their hot bodies and index rows; then the segment is live. `pause` is called between
+        transactions; when it raises, `settle_rest` does the rest.
         """
         with self._lock:
             self._in_progress.add(segment)
@@ -60,6 +64,8 @@ class Settler:
             self.settle(segment.id, versions_in(segment))
 
     def _settle(self, segment: int, versions: np.ndarray, pause: Callable[[], None] | None) -> None:
+        with self._database.reading() as connection:
+            parameters = index.parameters_of(connection, _type_of(connection, segment))
         # In the order of `v`, so that a transaction changes few pages: neighbours lie together.
         order = np.argsort(versions, kind="stable")
         for start in range(0, len(order), SETTLE_ROWS):
@@ -72,8 +78,17 @@ class Settler:
                     [(segment, row, v) for row, v in chunk],
                 )
                 connection.executemany("DELETE FROM hot_body WHERE v = ?", [(v,) for _, v in chunk])
+                index.delete_by_version(connection, parameters, chunk[0][1], chunk[-1][1])
 
             self._writer.run(point)
+            if pause is not None:
+                pause()
+        last_v = int(versions.max()) if len(versions) else 0
+        while not self._writer.run(
+            lambda connection: index.delete_by_value(
+                connection, parameters, last_v, SETTLE_INDEX_ROWS
+            )
+        ):
             if pause is not None:
                 pause()
         self._writer.run(
@@ -81,6 +96,14 @@ class Settler:
                 f"UPDATE segment SET state = {LIVE} WHERE id = ? AND state = {SETTLING}", (segment,)
             )
         )
+
+
+def _type_of(connection: apsw.Connection, segment: int) -> str:
+    found: str | None = connection.execute(
+        "SELECT t.text FROM segment s JOIN term t ON t.id = s.type WHERE s.id = ?", (segment,)
+    ).get
+    # One that was retired and removed meanwhile has nothing left to settle.
+    return found or ""
 
 
 def versions_in(segment: Segment) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -58,3 +59,13 @@ class Terms:
 def _add(connection: apsw.Connection, text: str) -> int:
     connection.execute("INSERT OR IGNORE INTO term (text) VALUES (?)", (text,))
     return int(connection.execute("SELECT id FROM term WHERE text = ?", (text,)).get)
+
+
+def intern_in(connection: apsw.Connection) -> Callable[[str], int]:
+    """Numbers of texts within the connection's own transaction, adding those that are missing."""
+
+    @lru_cache(maxsize=_CACHE_TERMS)
+    def intern(text: str) -> int:
+        return _add(connection, text)
+
+    return intern

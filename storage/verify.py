@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import apsw
 import pyarrow as pa
 
-from schemas.outcomes import FhirError
-from schemas.parse import parse_resource
-from storage import former_segments, index
+from storage import former_segments
 from storage.database import Database
-from storage.index_rows import live_rows
+from storage.index_check import IndexCheck
 from storage.segment_files import SUFFIX
 from storage.segment_store import RETIRED, SETTLING, Segment, SegmentStore
 from storage.terms import Terms
@@ -69,7 +66,8 @@ def verify(
         found += _versions(connection)
         found += audit(connection)
         if not broken:
-            found += _index(connection, terms, bodies, sample)
+            check = IndexCheck(connection, terms, bodies, sample)
+            found += [Finding(place, problem) for place, problem in check.problems()]
     return found
 
 
@@ -208,50 +206,3 @@ def _versions(connection: apsw.Connection) -> Iterator[Finding]:
         if rows:
             examples = ", ".join(str(number) for number in rows[:_EXAMPLES])
             yield Finding("hot.db", f"{len(rows)} {problem} (rows {examples})")
-
-
-def _index(
-    connection: apsw.Connection, terms: Terms, bodies: Bodies, sample: int | None
-) -> Iterator[Finding]:
-    """Each version's index rows, worked out again, must be there; and there must be no others."""
-    find = partial(terms.find, connection)
-    expected = dict.fromkeys(index.BY_TYPE, 0)
-    wrong: list[str] = []
-    checked = 0
-    for rows in live_rows(connection):
-        if sample is not None:
-            rows = rows[: max(sample - checked, 0)]
-        checked += len(rows)
-        try:
-            versions = bodies.load(connection, rows)
-        except FhirError as failure:
-            yield Finding("hot.db", failure.issues[0].diagnostics)
-            return
-        for row, version in zip(rows, versions, strict=True):
-            found = index.rows(parse_resource(version.body), lambda text: find(text) or -1)
-            for kind, values in found.items():
-                expected[kind] += len(values)
-                if not all(_has(connection, kind, row[0], value) for value in values):
-                    wrong.append(f"{version.resource_type}/{version.id}")
-        if sample is not None and checked >= sample:
-            break
-    if wrong:
-        distinct = list(dict.fromkeys(wrong))
-        yield Finding(
-            "index",
-            f"{len(distinct)} versions are not indexed as they should be "
-            f"({', '.join(distinct[:_EXAMPLES])}); run `chartlake reindex`",
-        )
-    if sample is None:
-        for kind, count in expected.items():
-            name = index.BY_TYPE[kind].NAME
-            there = connection.execute(f"SELECT count(*) FROM {name}").get
-            if there != count:
-                yield Finding(name, f"it has {there} rows, not {count}; run `chartlake reindex`")
-
-
-def _has(connection: apsw.Connection, kind: str, v: int, row: tuple[Any, ...]) -> bool:
-    table = index.BY_TYPE[kind]
-    names = [name.strip() for name in table.COLUMNS.split(",")]
-    where = " AND ".join(f"{name} = ?" for name in names)
-    return connection.execute(f"SELECT 1 FROM {table.NAME} WHERE {where}", (v, *row)).get == 1

@@ -1,40 +1,44 @@
-"""The search index: one table for each type of search parameter, its rows keyed by version.
+"""The search index: which versions have which values of which search parameters.
 
-A version is indexed once, when it is committed, and its rows are never changed: a search as of the
-past joins the same rows with what was visible then. Each module owns one table: its DDL, the row of
-a value, and the SQL for a search value.
+A version is indexed once, when it is committed, and its entries are never changed: a search as of
+the past joins the same entries with what was visible then. While a version is hot its entries are
+rows, one table for each type of parameter; each module owns one: its DDL, the row of a value, and
+the probes for a search value. When a segment takes the version, they move into the segment's
+blocks (`storage.index.parts`): a fraction of the bytes, built by sorting.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
+import numpy as np
 
 from schemas.search_values import StringValue, TokenValue, extract, normalized
-from storage.index import date, number, quantity, reference, string, token, uri
+from storage.index import parts, string
+from storage.index.entries import BY_TYPE, TABLES, Rows, of_hot_rows, of_versions, parameters_of
+from storage.index.hot import delete_by_value, delete_by_version, delete_hot, hot_versions
+from storage.index.parts import PreparedPart, drop_strays
+from storage.index.parts import drop as drop_segment
+from storage.index.parts import prepare as prepare_blocks
+from storage.index.parts import write as write_blocks
 from storage.index.probe import Intern, Probe
-
-TABLES: tuple[Any, ...] = (token, date, string, number, quantity, reference, uri)
-
-BY_TYPE: dict[str, Any] = {
-    "token": token,
-    "date": date,
-    "string": string,
-    "number": number,
-    "quantity": quantity,
-    "reference": reference,
-    "uri": uri,
-}
+from storage.index.rewrite import delete_versions
+from storage.index.rewrite import merged as merge
 
 TEXT = ":text"
 
-Rows = dict[str, list[tuple[Any, ...]]]
-"""Index rows of one version, without its `v`, by the type of parameter."""
+
+def create_tables(connection: apsw.Connection) -> None:
+    """Make the tables of the index in a new database."""
+    for table in TABLES:
+        connection.execute(table.DDL)
+    connection.execute(parts.DDL)
 
 
 def param_key(resource_type: str, param: str) -> str:
-    """The text whose number is `p` in the rows of a parameter."""
+    """The text whose number is `p` in the entries of a parameter."""
     return f"{resource_type}?{param}"
 
 
@@ -55,25 +59,59 @@ def rows(resource: dict[str, Any], intern: Intern) -> Rows:
 
 
 def insert(connection: apsw.Connection, v: int, rows: Rows) -> None:
-    """Store the index rows of version `v`."""
+    """Store the index rows of version `v`, which is hot."""
     for kind, values in rows.items():
         connection.executemany(BY_TYPE[kind].INSERT, [(v, *row) for row in values])
 
 
 def delete_all(connection: apsw.Connection) -> None:
-    """Empty the index."""
+    """Empty the index: hot rows and blocks."""
     for table in TABLES:
         connection.execute(f"DELETE FROM {table.NAME}")
+    parts.delete_all(connection)
+
+
+def hot_blocks(
+    connection: apsw.Connection,
+    resource_type: str,
+    versions: Sequence[int] | np.ndarray,
+    deleted: Sequence[bool],
+) -> list[PreparedPart]:
+    """The blocks of a segment whose row n is `versions[n]`, from the hot rows of its versions."""
+    parameters = parameters_of(connection, resource_type)
+    return prepare_blocks(versions, deleted, of_hot_rows(connection, parameters, versions))
+
+
+def blocks_of_rows(
+    versions: Sequence[int] | np.ndarray, deleted: Sequence[bool], rows: Sequence[Rows]
+) -> list[PreparedPart]:
+    """The blocks of a segment from what `rows` gave for each of its versions, in their order."""
+    return prepare_blocks(versions, deleted, of_versions(rows))
 
 
 __all__ = [
     "BY_TYPE",
     "TABLES",
     "TEXT",
+    "PreparedPart",
     "Probe",
     "Rows",
+    "blocks_of_rows",
+    "create_tables",
     "delete_all",
+    "delete_by_value",
+    "delete_by_version",
+    "delete_hot",
+    "delete_versions",
+    "drop_segment",
+    "drop_strays",
+    "hot_blocks",
+    "hot_versions",
     "insert",
+    "merge",
     "param_key",
+    "parameters_of",
+    "prepare_blocks",
     "rows",
+    "write_blocks",
 ]

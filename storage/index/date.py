@@ -6,10 +6,10 @@ https://hl7.org/fhir/R4/search.html#date
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from schemas.dates import date_range
 from schemas.search_values import DateValue
+from storage.index.condition import ANY_VALUE, All, Compare, Condition, Either
 from storage.index.prefixes import split_prefix
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
@@ -25,6 +25,7 @@ CREATE INDEX date_index_value ON date_index (p, high, low)
 """
 INSERT = "INSERT INTO date_index (v, p, low, high) VALUES (?, ?, ?, ?)"
 COLUMNS = "v, p, low, high"
+VALUES = {"low": int, "high": int}
 
 # Prefixes whose condition bounds the end of the interval, which the index is sorted by.
 _SEEKABLE = frozenset({"eq", "gt", "ge", "sa", "eb", "ap"})
@@ -40,13 +41,12 @@ def row(p: int, value: DateValue, intern: Intern) -> tuple[int, int, int]:
 def probes(p: int, text: str, find: Find) -> list[Probe]:
     """Rows that compare as asked with a date of any precision. Raises ValueError."""
     prefix, low, high = bounds(text)
-    where, args = condition(prefix, low, high)
-    return [_probe(f"p = ? AND ({where})", (p, *args), seekable=prefix in _SEEKABLE)]
+    return [_probe(p, condition(prefix, low, high), seekable=prefix in _SEEKABLE)]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe("p = ?", (p,), seekable=False)
+    return _probe(p, ANY_VALUE, seekable=False)
 
 
 def bounds(text: str) -> tuple[str, int, int]:
@@ -61,29 +61,30 @@ def bounds(text: str) -> tuple[str, int, int]:
     return prefix, low, high
 
 
-def condition(prefix: str, low: int, high: int) -> tuple[str, tuple[int, ...]]:
-    """SQL over stored `low` and `high` (both half-open intervals; see `storage.index.prefixes`).
+def condition(prefix: str, low: int, high: int) -> Condition:
+    """Over stored `low` and `high` (both half-open intervals; see `storage.index.prefixes`).
 
     Bounds on `high` that follow from those on `low` are added for the index to seek.
     """
     if prefix == "eq":
-        return "low >= ? AND high <= ? AND high > ?", (low, high, low)
+        inside = (Compare("low", ">=", low), Compare("high", "<=", high), Compare("high", ">", low))
+        return All(inside)
     if prefix == "ne":
-        return "low < ? OR high > ?", (low, high)
+        return Either((Compare("low", "<", low), Compare("high", ">", high)))
     if prefix == "gt":
-        return "high > ?", (high,)
+        return Compare("high", ">", high)
     if prefix == "lt":
-        return "low < ?", (low,)
+        return Compare("low", "<", low)
     if prefix == "ge":
-        return "high > ?", (low,)
+        return Compare("high", ">", low)
     if prefix == "le":
-        return "low < ?", (high,)
+        return Compare("low", "<", high)
     if prefix == "sa":
-        return "low >= ? AND high > ?", (high, high)
+        return All((Compare("low", ">=", high), Compare("high", ">", high)))
     if prefix == "eb":
-        return "high <= ?", (low,)
-    return "low < ? AND high > ?", (high, low)
+        return Compare("high", "<=", low)
+    return All((Compare("low", "<", high), Compare("high", ">", low)))
 
 
-def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
-    return Probe(NAME, where, args, version_first=True, seekable=seekable)
+def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    return Probe("date", p, condition, version_first=True, seekable=seekable)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from schemas.search_values import NumberValue
+from storage.index.condition import ANY_VALUE, Condition
 from storage.index.prefixes import number_condition
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
@@ -19,6 +18,7 @@ CREATE INDEX number_index_value ON number_index (p, low, high)
 """
 INSERT = "INSERT INTO number_index (v, p, low, high) VALUES (?, ?, ?, ?)"
 COLUMNS = "v, p, low, high"
+VALUES = {"low": float, "high": float}
 
 
 def row(p: int, value: NumberValue, intern: Intern) -> tuple[int, float, float]:
@@ -28,14 +28,13 @@ def row(p: int, value: NumberValue, intern: Intern) -> tuple[int, float, float]:
 
 def probes(p: int, text: str, find: Find) -> list[Probe]:
     """Rows that compare as asked with a number. Raises ValueError."""
-    where, args = number_condition(unescape(text))
-    return [_probe(f"p = ? AND ({where})", (p, *args))]
+    return [_probe(p, number_condition(unescape(text)))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe("p = ?", (p,), seekable=False)
+    return _probe(p, ANY_VALUE, seekable=False)
 
 
-def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
-    return Probe(NAME, where, args, version_first=True, seekable=seekable)
+def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    return Probe("number", p, condition, version_first=True, seekable=seekable)

@@ -23,7 +23,18 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from storage.index.condition import All, Compare, Condition, Either
+
 PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
+
+_COMPARISON = {
+    "gt": ("high", ">"),
+    "lt": ("low", "<"),
+    "ge": ("high", ">="),
+    "le": ("low", "<="),
+    "sa": ("low", ">"),
+    "eb": ("high", "<"),
+}
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 
@@ -35,8 +46,8 @@ def split_prefix(text: str) -> tuple[str, str]:
     return "eq", text
 
 
-def number_condition(text: str) -> tuple[str, tuple[float, ...]]:
-    """SQL over stored `low` and `high` (both included) for a number. Raises ValueError."""
+def number_condition(text: str) -> Condition:
+    """Over stored `low` and `high` (both included) for a number. Raises ValueError."""
     prefix, digits = split_prefix(text)
     found = _NUMBER.fullmatch(digits)
     if found is None:
@@ -45,21 +56,15 @@ def number_condition(text: str) -> tuple[str, tuple[float, ...]]:
     exact = float(number)
     if prefix in ("eq", "ne"):
         low, high = _implied_interval(number, with_exponent=found[2] is not None)
-        if prefix == "eq":
-            return "low >= ? AND low < ? AND high < ?", (low, high, high)
-        return "low < ? OR high >= ?", (low, high)
+        if prefix == "ne":
+            return Either((Compare("low", "<", low), Compare("high", ">=", high)))
+        begins = (Compare("low", ">=", low), Compare("low", "<", high))
+        return All((*begins, Compare("high", "<", high)))
     if prefix == "ap":
         slack = abs(exact) / 10
-        return "low <= ? AND high >= ?", (exact + slack, exact - slack)
-    comparison = {
-        "gt": "high > ?",
-        "lt": "low < ?",
-        "ge": "high >= ?",
-        "le": "low <= ?",
-        "sa": "low > ?",
-        "eb": "high < ?",
-    }
-    return comparison[prefix], (exact,)
+        return All((Compare("low", "<=", exact + slack), Compare("high", ">=", exact - slack)))
+    column, operator = _COMPARISON[prefix]
+    return Compare(column, operator, exact)
 
 
 def _implied_interval(number: Decimal, *, with_exponent: bool) -> tuple[float, float]:

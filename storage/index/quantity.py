@@ -5,9 +5,8 @@ https://hl7.org/fhir/R4/search.html#quantity
 
 from __future__ import annotations
 
-from typing import Any
-
 from schemas.search_values import QuantityValue
+from storage.index.condition import ANY_VALUE, All, Compare, Condition, Either
 from storage.index.prefixes import number_condition
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import split, unescape
@@ -25,6 +24,7 @@ INSERT = (
     "INSERT INTO quantity_index (v, p, low, high, system, code, unit) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 COLUMNS = "v, p, low, high, system, code, unit"
+VALUES = {"low": float, "high": float, "system": int, "code": str, "unit": str}
 
 NO_SYSTEM = 0
 
@@ -40,26 +40,26 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) not in (1, 3):
         raise ValueError("a quantity is number, number|system|code or number||unit")
-    where, args = number_condition(parts[0])
-    found = _probe(f"p = ? AND ({where})", (p, *args))
+    amount = number_condition(parts[0])
     if len(parts) == 1 or not (parts[1] or parts[2]):
-        return [found]
+        return [_probe(p, amount)]
     system, code = parts[1:]
     if not system:
-        unit, more = "(code = ? OR unit = ?)", (code, code)
-        return [_probe(f"{found.where} AND {unit}", (*found.args, *more))]
+        unit = Either((Compare("code", "=", code), Compare("unit", "=", code)))
+        return [_probe(p, All((amount, unit)))]
     number = find(system)
     if number is None:
         return []
     if not code:
-        return [_probe(f"{found.where} AND system = ?", (*found.args, number))]
-    return [_probe(f"{found.where} AND system = ? AND code = ?", (*found.args, number, code))]
+        return [_probe(p, All((amount, Compare("system", "=", number))))]
+    exact = (amount, Compare("system", "=", number), Compare("code", "=", code))
+    return [_probe(p, All(exact))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe("p = ?", (p,), seekable=False)
+    return _probe(p, ANY_VALUE, seekable=False)
 
 
-def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
-    return Probe(NAME, where, args, version_first=True, seekable=seekable)
+def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    return Probe("quantity", p, condition, version_first=True, seekable=seekable)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from schemas.ids import is_id, parse_reference
 from schemas.search_values import ReferenceValue
 from schemas.structure import RESOURCE_TYPES
-from storage.index.probe import Find, Intern, Probe, prefix_condition
+from storage.index.condition import All, Compare, Prefix
+from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
 
 NAME = "reference_index"
@@ -21,6 +22,7 @@ CREATE TABLE reference_index (
 """
 INSERT = "INSERT INTO reference_index (v, p, target, type) VALUES (?, ?, ?, ?)"
 COLUMNS = "v, p, target, type"
+VALUES = {"target": str, "type": int}
 
 ANY_TYPE = 0
 
@@ -46,24 +48,24 @@ def probes(p: int, text: str, find: Find, resource_type: str | None = None) -> l
         return _local(p, parsed.id, parsed.resource_type, find)
     if parsed.kind not in ("absolute", "urn"):
         raise ValueError("a reference is an id, Type/id or a URL")
-    where, args = prefix_condition("target", value + "|")
     return [
-        Probe(NAME, "p = ? AND target = ?", (p, value)),
-        Probe(NAME, f"p = ? AND {where}", (p, *args), by_version=False),
+        Probe("reference", p, Compare("target", "=", value)),
+        Probe("reference", p, Prefix("target", value + "|"), by_version=False),
     ]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)
+    return Probe("reference", p, by_version=False, seekable=False)
 
 
 def _local(p: int, id: str, resource_type: str | None, find: Find) -> list[Probe]:
     if resource_type is None:
-        return [Probe(NAME, "p = ? AND target = ?", (p, id))]
+        return [Probe("reference", p, Compare("target", "=", id))]
     if resource_type not in RESOURCE_TYPES:
         raise ValueError("the type named is not a resource type of R4")
     number = find(resource_type)
     if number is None:
         return []
-    return [Probe(NAME, "p = ? AND target = ? AND type = ?", (p, id, number))]
+    local = All((Compare("target", "=", id), Compare("type", "=", number)))
+    return [Probe("reference", p, local)]

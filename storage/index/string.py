@@ -6,10 +6,9 @@ parameter `code:text`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from schemas.search_values import StringValue, normalized
-from storage.index.probe import Find, Intern, Probe, escape_like, prefix_condition
+from storage.index.condition import ANY_VALUE, All, Compare, Condition, Contains, Prefix
+from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
 
 NAME = "string_index"
@@ -22,6 +21,7 @@ CREATE INDEX string_index_value ON string_index (p, normalized)
 """
 INSERT = "INSERT INTO string_index (v, p, normalized, text) VALUES (?, ?, ?, ?)"
 COLUMNS = "v, p, normalized, text"
+VALUES = {"normalized": str, "text": str}
 
 
 def row(p: int, value: StringValue, intern: Intern) -> tuple[int, str, str]:
@@ -37,18 +37,17 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
         raise ValueError("some text is needed")
     if modifier == "exact":
         kept = "" if value == folded else value
-        return [_probe("p = ? AND normalized = ? AND text = ?", (p, folded, kept))]
+        same = All((Compare("normalized", "=", folded), Compare("text", "=", kept)))
+        return [_probe(p, same)]
     if modifier == "contains":
-        pattern = f"%{escape_like(folded)}%"
-        return [_probe("p = ? AND normalized LIKE ? ESCAPE '\\'", (p, pattern), seekable=False)]
-    where, args = prefix_condition("normalized", folded)
-    return [_probe(f"p = ? AND {where}", (p, *args))]
+        return [_probe(p, Contains("normalized", folded), seekable=False)]
+    return [_probe(p, Prefix("normalized", folded))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe("p = ?", (p,), seekable=False)
+    return _probe(p, ANY_VALUE, seekable=False)
 
 
-def _probe(where: str, args: tuple[Any, ...], *, seekable: bool = True) -> Probe:
-    return Probe(NAME, where, args, version_first=True, seekable=seekable)
+def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    return Probe("string", p, condition, version_first=True, seekable=seekable)

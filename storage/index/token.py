@@ -7,6 +7,7 @@ Codes compare by case, as the systems do that have it (UCUM).
 from __future__ import annotations
 
 from schemas.search_values import TokenValue
+from storage.index.condition import All, Compare
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import split, unescape
 
@@ -19,6 +20,7 @@ CREATE TABLE token_index (
 """
 INSERT = "INSERT INTO token_index (v, p, code, system) VALUES (?, ?, ?, ?)"
 COLUMNS = "v, p, code, system"
+VALUES = {"code": str, "system": int}
 
 NO_SYSTEM = 0
 
@@ -36,7 +38,7 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
     if len(parts) == 1:
         if not parts[0]:
             raise ValueError(_FORMS)
-        return [Probe(NAME, "p = ? AND code = ?", (p, parts[0]))]
+        return [Probe("token", p, Compare("code", "=", parts[0]))]
     system, code = parts
     if not system and not code:
         raise ValueError(_FORMS)
@@ -45,10 +47,11 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
         return []
     if not code:
         # Not keyed by system, and words without a code have none: rare enough to scan.
-        return [Probe(NAME, "p = ? AND system = ?", (p, number), by_version=False, seekable=False)]
-    return [Probe(NAME, "p = ? AND code = ? AND system = ?", (p, code, number))]
+        of_system = Compare("system", "=", number)
+        return [Probe("token", p, of_system, by_version=False, seekable=False)]
+    return [Probe("token", p, All((Compare("code", "=", code), Compare("system", "=", number))))]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)
+    return Probe("token", p, by_version=False, seekable=False)

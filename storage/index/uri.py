@@ -6,7 +6,8 @@ https://hl7.org/fhir/R4/search.html#uri
 from __future__ import annotations
 
 from schemas.search_values import UriValue
-from storage.index.probe import Find, Intern, Probe, prefix_condition
+from storage.index.condition import Compare, Prefix
+from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import unescape
 
 NAME = "uri_index"
@@ -18,6 +19,7 @@ CREATE TABLE uri_index (
 """
 INSERT = "INSERT INTO uri_index (v, p, uri) VALUES (?, ?, ?)"
 COLUMNS = "v, p, uri"
+VALUES = {"uri": str}
 
 
 def row(p: int, value: UriValue, intern: Intern) -> tuple[int, str]:
@@ -40,16 +42,15 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return Probe(NAME, "p = ?", (p,), by_version=False, seekable=False)
+    return Probe("uri", p, by_version=False, seekable=False)
 
 
 def _equal(p: int, uri: str) -> Probe:
-    return Probe(NAME, "p = ? AND uri = ?", (p, uri))
+    return Probe("uri", p, Compare("uri", "=", uri))
 
 
 def _prefix(p: int, text: str) -> Probe:
-    where, args = prefix_condition("uri", text)
-    return Probe(NAME, f"p = ? AND {where}", (p, *args), by_version=False)
+    return Probe("uri", p, Prefix("uri", text), by_version=False)
 
 
 def _above(uri: str) -> list[str]:

@@ -1,13 +1,14 @@
-"""From a query to SQL: one criterion drives, the others are checked version by version.
+"""From a query to what its two tiers are asked: probes, ids and moments.
 
-The cost of a search should follow the number of its matches, not the size of the lake. So the
-criterion with the fewest index rows is looked up as a whole, and each version found is checked
-against the others by key. Which criterion that is, capped counts tell.
+The cost of a search should follow the number of its matches, not the size of the lake. Among hot
+versions, the criterion with the fewest index rows is looked up as a whole, and each version found
+is checked against the others by key; which criterion that is, capped counts tell. Flushed versions
+are answered from blocks (`storage.query.flushed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ import apsw
 from schemas.ids import is_id
 from storage import index
 from storage.index import date
+from storage.index.condition import All, Compare, Condition, Either
 from storage.index.probe import Probe
 from storage.packed_ids import pack
 from storage.query.escapes import unescape
@@ -29,115 +31,120 @@ _CAPS = (1_000, 30_000)
 # lastUpdated is written in milliseconds; the interval it stands for is one of them.
 _INSTANT_US = 1_000
 
-
-@dataclass
-class Condition:
-    """A part of a WHERE clause with its arguments, over `version r` and `commit_log c`."""
-
-    sql: str
-    args: list[Any] = field(default_factory=list)
+_AFTER_ALL = 2**63 - 1
 
 
-@dataclass
-class Plan:
-    """The WHERE clause of a query; `needs_commit` when it uses the commit log's columns."""
-
-    where: str
-    args: list[Any]
-    needs_commit: bool
-
-
-@dataclass
-class _Alternatives:
+@dataclass(frozen=True, slots=True)
+class Alternatives:
     """The probes of one criterion (any may match), and whether a match excludes."""
 
     probes: list[Probe]
     excludes: bool = False
 
 
-def plan(connection: apsw.Connection, terms: Terms, query: Query, t: int) -> Plan:
-    """The WHERE clause for the matches of `query` as of `t`. Raises FhirError for bad values."""
+@dataclass(slots=True)
+class Plan:
+    """What must hold of a version: `ids` (packed) when given, `moments` of its `v`, the probes.
+
+    `type_number` is None when there is no resource of the type.
+    """
+
+    type_number: int | None
+    alternatives: list[Alternatives] = field(default_factory=list)
+    moments: list[Condition] = field(default_factory=list)
+    ids: frozenset[bytes | str] | None = None
+
+
+@dataclass(slots=True)
+class Where:
+    """A WHERE clause over `version r`, with its arguments."""
+
+    sql: str
+    args: list[Any]
+
+
+def plan(connection: apsw.Connection, terms: Terms, query: Query) -> Plan:
+    """What the criteria of a query ask. Raises FhirError for bad values."""
     type_number = terms.find(connection, query.resource_type)
-    if type_number is None:
-        _check_values(query)
-        return Plan("0", [], False)
-    conditions: list[Condition] = []
-    found: list[_Alternatives] = []
-    has_ids = needs_commit = False
+    planned = Plan(type_number)
     for criterion in query.criteria:
         if criterion.kind == "_id":
-            conditions.append(_ids(criterion))
-            has_ids = True
+            ids = _ids(criterion)
+            planned.ids = ids if planned.ids is None else planned.ids & ids
         elif criterion.kind == "_lastUpdated":
-            conditions.append(_last_updated(criterion))
-            needs_commit = True
+            planned.moments.append(_last_updated(connection, criterion))
         else:
-            found.append(_alternatives(connection, terms, query.resource_type, criterion))
-    driver = None if has_ids else _choose_driver(connection, found)
-    # The unary plus keeps SQLite from preferring the index by type to the driver.
-    type_column = "r.type" if driver is None else "+r.type"
-    conditions.insert(0, Condition(f"{type_column} = ?", [type_number]))
-    for alternatives in found:
-        if alternatives is driver:
-            conditions.insert(0, _all_of(alternatives.probes))
-        else:
-            conditions.append(_checked(alternatives))
-    conditions.append(
-        Condition("r.t <= ? AND (r.t_end IS NULL OR r.t_end > ?) AND NOT r.deleted", [t, t])
-    )
-    where = " AND ".join(f"({condition.sql})" for condition in conditions)
-    args = [arg for condition in conditions for arg in condition.args]
-    return Plan(where, args, needs_commit)
+            planned.alternatives.append(
+                _alternatives(connection, terms, query.resource_type, criterion)
+            )
+    return planned
 
 
-def _check_values(query: Query) -> None:
-    """Refuse bad values also where there is nothing to search."""
-    for criterion in query.criteria:
-        if criterion.kind == "_id":
-            _ids(criterion)
-        elif criterion.kind == "_lastUpdated":
-            _last_updated(criterion)
-        else:
-            _probes(criterion, 0, lambda _text: None)
+def hot_matches(connection: apsw.Connection, planned: Plan, t: int, flushed_v: int) -> Where:
+    """The hot versions that match as of `t`: those of the type after `flushed_v`."""
+    if planned.type_number is None:
+        return Where("0", [])
+    found = planned.alternatives
+    driver = None if planned.ids is not None else _choose_driver(connection, found)
+    parts: list[tuple[str, Sequence[Any]]] = []
+    # The unary plus keeps SQLite from preferring an index by type, or the range of v, to the
+    # driver or the ids.
+    free = "" if driver is None and planned.ids is None else "+"
+    if driver is not None:
+        parts.append(_all_of(driver.probes))
+    if planned.ids is not None:
+        marks = ", ".join("?" * len(planned.ids))
+        parts.append((f"r.type = ? AND r.id IN ({marks})", [planned.type_number, *planned.ids]))
+    else:
+        parts.append((f"{free}r.type = ?", [planned.type_number]))
+    parts.append((f"{free}r.v > ?", [flushed_v]))
+    parts += [moment.sql({"v": f"{free}r.v"}) for moment in planned.moments]
+    parts += [_checked(one) for one in found if one is not driver]
+    parts.append(("r.t <= ? AND (r.t_end IS NULL OR r.t_end > ?) AND NOT r.deleted", [t, t]))
+    where = " AND ".join(f"({sql})" for sql, _ in parts)
+    return Where(where, [arg for _, args in parts for arg in args])
 
 
-def _ids(criterion: Criterion) -> Condition:
+def _ids(criterion: Criterion) -> frozenset[bytes | str]:
     ids = [unescape(value) for value in criterion.values]
     if not all(is_id(id) for id in ids):
         raise bad_value(criterion.given, "an id has 1 to 64 letters, digits, dots and dashes")
-    return Condition(f"r.id IN ({', '.join('?' * len(ids))})", [pack(id) for id in ids])
+    return frozenset(pack(id) for id in ids)
 
 
-def _last_updated(criterion: Criterion) -> Condition:
+def _last_updated(connection: apsw.Connection, criterion: Criterion) -> Condition:
+    """A condition on `v`: instants never go back from a version to the next."""
     alternatives = []
     for value in criterion.values:
         try:
             prefix, low, high = date.bounds(value)
         except ValueError as failure:
             raise bad_value(criterion.given, str(failure)) from None
-        alternatives.append((prefix, low, high))
-    parts: list[str] = []
-    args: list[Any] = []
-    for prefix, low, high in alternatives:
-        sql, bounds = date.condition(prefix, low, high)
-        sql = sql.replace("low", "c.instant_us").replace("high", f"c.instant_us + {_INSTANT_US}")
-        parts.append(f"({sql})")
-        args.extend(bounds)
-    condition = Condition(" OR ".join(parts), args)
-    prefix, low, high = alternatives[0]
-    if len(alternatives) == 1 and prefix in ("eq", "gt", "ge", "sa"):
-        # Instants grow with v: begin at the first commit that can match.
-        condition.sql = (
-            "r.v >= ifnull((SELECT first_v FROM commit_log WHERE instant_us > ? "
-            f"ORDER BY instant_us, t LIMIT 1), {2**63 - 1}) AND ({condition.sql})"
-        )
-        condition.args.insert(0, (low if prefix in ("eq", "ge") else high) - _INSTANT_US)
-    return condition
+        alternatives.append(_on_v(connection, date.condition(prefix, low, high)))
+    return Either(tuple(alternatives))
+
+
+def _on_v(connection: apsw.Connection, condition: Condition) -> Condition:
+    """A condition on the interval of lastUpdated as one on `v`."""
+    if isinstance(condition, All):
+        return All(tuple(_on_v(connection, part) for part in condition.parts))
+    if isinstance(condition, Either):
+        return Either(tuple(_on_v(connection, part) for part in condition.parts))
+    assert isinstance(condition, Compare)
+    instant_us = condition.value - (_INSTANT_US if condition.column == "high" else 0)
+    if condition.operator in (">=", "<"):
+        instant_us -= 1
+    first_v = connection.execute(
+        "SELECT first_v FROM commit_log WHERE instant_us > ? ORDER BY instant_us, t LIMIT 1",
+        (instant_us,),
+    ).get
+    operator = ">=" if condition.operator in (">", ">=") else "<"
+    return Compare("v", operator, _AFTER_ALL if first_v is None else first_v)
 
 
 def _alternatives(
     connection: apsw.Connection, terms: Terms, resource_type: str, criterion: Criterion
-) -> _Alternatives:
+) -> Alternatives:
     find = partial(terms.find, connection)
     p = find(index.param_key(resource_type, criterion.param))
     if criterion.modifier == "missing":
@@ -149,14 +156,13 @@ def _alternatives(
             number = find(index.param_key(resource_type, name))
             if number is not None:
                 present.append(index.BY_TYPE[kind].present(number))
-        return _Alternatives(present, excludes=criterion.values == ("true",))
+        return Alternatives(present, excludes=criterion.values == ("true",))
+    # Bad values are refused also where there is nothing to search.
     probes = _probes(criterion, p if p is not None else 0, find)
-    return _Alternatives(probes if p is not None else [], excludes=criterion.modifier == "not")
+    return Alternatives(probes if p is not None else [], excludes=criterion.modifier == "not")
 
 
-def _probes(criterion: Criterion, p: int, find: Any) -> list[Probe]:
-    if criterion.modifier == "missing":
-        return []
+def _probes(criterion: Criterion, p: int, find: Callable[[str], int | None]) -> list[Probe]:
     table = index.BY_TYPE[criterion.kind]
     arguments: dict[str, str] = {}
     if criterion.kind == "reference" and criterion.modifier:
@@ -173,9 +179,9 @@ def _probes(criterion: Criterion, p: int, find: Any) -> list[Probe]:
 
 
 def _choose_driver(
-    connection: apsw.Connection, found: Sequence[_Alternatives]
-) -> _Alternatives | None:
-    """The criterion with the fewest rows, of those that an index can seek."""
+    connection: apsw.Connection, found: Sequence[Alternatives]
+) -> Alternatives | None:
+    """The criterion with the fewest hot rows, of those that an index can seek."""
     candidates = [
         one for one in found if not one.excludes and all(probe.seekable for probe in one.probes)
     ]
@@ -199,18 +205,14 @@ def _count(connection: apsw.Connection, probes: Sequence[Probe], cap: int) -> in
     return min(total, cap)
 
 
-def _all_of(probes: Sequence[Probe]) -> Condition:
+def _all_of(probes: Sequence[Probe]) -> tuple[str, list[Any]]:
     if not probes:
-        return Condition("0")
+        return "0", []
     selects = " UNION ALL ".join(probe.select() for probe in probes)
-    return Condition(f"r.v IN ({selects})", [arg for probe in probes for arg in probe.args])
+    return f"r.v IN ({selects})", [arg for probe in probes for arg in probe.args]
 
 
-def _checked(alternatives: _Alternatives) -> Condition:
-    parts: list[str] = []
-    args: list[Any] = []
-    for probe in alternatives.probes:
-        parts.append(probe.check("r.v"))
-        args.extend(probe.args)
-    sql = " OR ".join(parts) or "0"
-    return Condition(f"NOT ({sql})" if alternatives.excludes else sql, args)
+def _checked(alternatives: Alternatives) -> tuple[str, list[Any]]:
+    sql = " OR ".join(probe.check("r.v") for probe in alternatives.probes) or "0"
+    args = [arg for probe in alternatives.probes for arg in probe.args]
+    return f"NOT ({sql})" if alternatives.excludes else sql, args

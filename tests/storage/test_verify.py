@@ -46,9 +46,17 @@ def test_a_sound_lake_has_no_findings(filled: Lake) -> None:
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
-        ("DELETE FROM token_index WHERE v = 1", "not indexed as they should be (Patient/p1)"),
-        ("INSERT INTO token_index (v, p, code, system) VALUES (1, 1, 'x', 0)", "token_index"),
+        ("DELETE FROM token_index WHERE v = 4", "not indexed as they should be (Patient/p1)"),
+        ("INSERT INTO token_index (v, p, code, system) VALUES (4, 1, 'x', 0)", "token_index"),
         ("UPDATE date_index SET low = low + 1", "not indexed"),
+        ("DELETE FROM index_block WHERE id = (SELECT min(id) FROM index_block)", "missing"),
+        ("UPDATE index_block SET block = zeroblob(length(block))", "damaged"),
+        ("UPDATE index_block SET block = substr(block, 1, 9)", "damaged"),
+        ("UPDATE index_part SET directory = x'00'", "damaged"),
+        ("UPDATE index_part SET versions = x'00'", "damaged"),
+        ("DELETE FROM index_part WHERE type = 1", "0 of 2 versions"),
+        ("UPDATE index_part SET segment = segment + 9", "of no segment"),
+        ("INSERT INTO index_block SELECT id + 99, block FROM index_block", "blocks, not"),
         ("DELETE FROM hot_body WHERE v = 4", "neither a hot body nor"),
         ("UPDATE version SET t_end = NULL WHERE v = 1", "superseded"),
         ("UPDATE version SET segment_row = 1 - segment_row WHERE type = 1", "not the versions"),
@@ -124,6 +132,7 @@ def test_a_damaged_database_page_is_found(tmp_path: Path, patient: Make) -> None
 def test_reindex_repairs_the_index(filled: Lake, found: Callable[..., list[str]]) -> None:
     for name in ("token", "date", "string", "reference"):
         tamper(filled, f"DELETE FROM {name}_index")
+    tamper(filled, "DELETE FROM index_part")
     assert found(filled, "Observation", ("code", "4548-4")) == []
     assert filled.verify()
     filled.reindex()

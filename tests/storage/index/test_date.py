@@ -39,7 +39,7 @@ def connection() -> apsw.Connection:
 def test_conditions_mean_what_the_prefixes_say(
     connection: apsw.Connection, prefix: str, mine: Interval, asked: Interval
 ) -> None:
-    sql, args = date.condition(prefix, *asked)
+    sql, args = date.condition(prefix, *asked).sql()
     got = connection.execute(
         f"SELECT ({sql}) FROM (SELECT ? AS low, ? AS high)", (*args, *mine)
     ).get

@@ -30,7 +30,7 @@ CASES = [
 
 
 def matches(text: str, low: float, high: float) -> bool:
-    sql, args = number_condition(text)
+    sql, args = number_condition(text).sql()
     query = f"SELECT ({sql}) FROM (SELECT ? AS low, ? AS high)"
     return bool(apsw.Connection(":memory:").execute(query, (*args, low, high)).get)
 

@@ -1,0 +1,206 @@
+"""Conditions over the columns of index entries, said once for both tiers.
+
+A condition is written as SQL for the rows of hot versions, tested over the arrays of a block for
+flushed ones, and compared with the bounds of a block to leave it unread. One definition, so the
+tiers cannot come to mean different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from storage.index.texts import Texts
+
+Column = np.ndarray | Texts
+Columns = Mapping[str, Column]
+"""The distinct values of a block, by the name of the column."""
+
+Bounds = Mapping[str, tuple[Any, Any]]
+"""Least and greatest value of some columns; texts as their UTF-8 bytes."""
+
+Sql = tuple[str, tuple[Any, ...]]
+
+
+class Condition(Protocol):
+    """What an entry must meet."""
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL with its arguments; `names` gives the expression for a column."""
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it (bool, one for each)."""
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it; true where they do not say."""
+
+
+_COMPARE: dict[str, Any] = {
+    "=": np.equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`column` compared (`=`, `<`, `<=`, `>`, `>=`) with a value; texts in order of code points."""
+
+    column: str
+    operator: str
+    value: Any
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL."""
+        return f"{(names or {}).get(self.column, self.column)} {self.operator} ?", (self.value,)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        column = columns[self.column]
+        if isinstance(column, Texts):
+            return column.compare(self.operator, self.value.encode())
+        found: np.ndarray = _COMPARE[self.operator](column, self.value)
+        return found
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it."""
+        if self.column not in bounds:
+            return True
+        low, high = bounds[self.column]
+        value = self.value.encode() if isinstance(self.value, str) else self.value
+        if self.operator == "=":
+            return bool(low <= value <= high)
+        if self.operator == "<":
+            return bool(low < value)
+        if self.operator == "<=":
+            return bool(low <= value)
+        return bool(high > value if self.operator == ">" else high >= value)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """`column` begins with a text."""
+
+    column: str
+    text: str
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL: a range that an index can seek."""
+        return self._range().sql(names)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        return self._range().mask(columns)
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it."""
+        return self._range().possible(bounds)
+
+    def _range(self) -> All:
+        end = after_prefix(self.text)
+        parts = (Compare(self.column, ">=", self.text),) if self.text else ()
+        return All(parts if end is None else (*parts, Compare(self.column, "<", end)))
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """`column` contains a text."""
+
+    column: str
+    text: str
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL."""
+        return f"instr({(names or {}).get(self.column, self.column)}, ?) > 0", (self.text,)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        column = columns[self.column]
+        assert isinstance(column, Texts)
+        return column.contains(self.text.encode())
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Bounds say nothing of what is within."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part is met; true when there is none."""
+
+    parts: tuple[Condition, ...]
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL."""
+        return _joined(" AND ", "1", self.parts, names)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        found = np.ones(_size(columns), bool)
+        for part in self.parts:
+            found &= part.mask(columns)
+        return found
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it."""
+        return all(part.possible(bounds) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one part is met."""
+
+    parts: tuple[Condition, ...]
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL."""
+        return _joined(" OR ", "0", self.parts, names)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        found = np.zeros(_size(columns), bool)
+        for part in self.parts:
+            found |= part.mask(columns)
+        return found
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it."""
+        return any(part.possible(bounds) for part in self.parts)
+
+
+ANY_VALUE = All(())
+
+
+def after_prefix(text: str) -> str | None:
+    """The least text that sorts after every text beginning with `text`; None when there is none.
+
+    SQLite compares text as UTF-8 bytes, which is the order of code points.
+    """
+    for position in range(len(text) - 1, -1, -1):
+        code_point = ord(text[position])
+        if code_point < 0x10FFFF:
+            # Surrogates are no characters: the code point after U+D7FF is U+E000.
+            following = 0xE000 if code_point == 0xD7FF else code_point + 1
+            return text[:position] + chr(following)
+    return None
+
+
+def _joined(
+    word: str, none: str, parts: tuple[Condition, ...], names: Mapping[str, str] | None
+) -> Sql:
+    texts: list[str] = []
+    values: list[Any] = []
+    for part in parts:
+        text, args = part.sql(names)
+        texts.append(f"({text})" if isinstance(part, All | Either) else text)
+        values.extend(args)
+    return word.join(texts) or none, tuple(values)
+
+
+def _size(columns: Columns) -> int:
+    return len(next(iter(columns.values())))

@@ -1,0 +1,68 @@
+"""Hot rows that blocks have replaced, deleted a little at a time: writers wait for each step only.
+
+From the moment a segment is recorded with its blocks, searches no longer look at the hot rows of
+its versions, so they may go whenever there is time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import numpy as np
+
+from storage.index import date, number, quantity, reference, string, token, uri
+from storage.index.entries import TABLES
+
+_BY_VERSION = (date, string, number, quantity)
+_BY_VALUE = (token, reference, uri)
+
+
+def hot_versions(connection: apsw.Connection, last_v: int) -> set[int]:
+    """Every version up to `last_v` that has hot rows."""
+    return {
+        v
+        for table in TABLES
+        for (v,) in connection.execute(f"SELECT v FROM {table.NAME} WHERE v <= ?", (last_v,))
+    }
+
+
+def delete_hot(connection: apsw.Connection, versions: Sequence[int] | np.ndarray) -> None:
+    """Delete the hot rows of some versions. Goes through all rows of the tables keyed by value."""
+    for table in TABLES:
+        connection.execute(
+            f"DELETE FROM {table.NAME} WHERE v IN (SELECT value FROM carray(?))",
+            (apsw.carray(np.asarray(versions, np.int64)),),
+        )
+
+
+def delete_by_version(
+    connection: apsw.Connection, parameters: Sequence[int], low_v: int, high_v: int
+) -> None:
+    """Delete rows of the tables keyed by version: those of a type with `low_v <= v <= high_v`."""
+    marks = ", ".join("?" * len(parameters))
+    for table in _BY_VERSION:
+        connection.execute(
+            f"DELETE FROM {table.NAME} WHERE v >= ? AND v <= ? AND p IN ({marks})",
+            (low_v, high_v, *parameters),
+        )
+
+
+def delete_by_value(
+    connection: apsw.Connection, parameters: Sequence[int], high_v: int, limit: int
+) -> bool:
+    """Delete up to `limit` rows of the tables keyed by value, with `v <= high_v`; whether it was
+    all of them."""
+    left = limit
+    for table in _BY_VALUE:
+        key = ", ".join(name for name in table.COLUMNS.split(", ") if name != "p")
+        for p in parameters:
+            connection.execute(
+                f"DELETE FROM {table.NAME} WHERE p = ?1 AND ({key}) IN "
+                f"(SELECT {key} FROM {table.NAME} WHERE p = ?1 AND v <= ?2 LIMIT ?3)",
+                (p, high_v, left),
+            )
+            left -= connection.changes()
+            if left <= 0:
+                return False
+    return True

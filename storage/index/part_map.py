@@ -1,0 +1,111 @@
+"""All parts of a type, and which of them can have a value: what keeps look-ups flat as lakes grow.
+
+A lake has many parts, and what is asked of one patient is in one or two of them. So the bounds of
+all their blocks are held in arrays, shortened to eight bytes, and compared at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from storage.index.condition import All, Compare, Condition, Prefix
+from storage.index.entries import BY_TYPE, Key
+from storage.index.parts import Directory
+from storage.index.probe import Probe
+
+_HEAD_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part, as a look-up begins with it: how many rows, and between which versions."""
+
+    id: int
+    rows: int
+    min_v: int
+    max_v: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """For every block of a parameter: its part, and the heads of its least and greatest value."""
+
+    part: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(slots=True)
+class PartMap:
+    """The parts of a type, from the one with the earliest version; immutable but for `_blocks`."""
+
+    parts: Sequence[Part]
+    min_v: np.ndarray
+    max_v: np.ndarray
+    _blocks: dict[Key, _Blocks] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> PartMap:
+        """The map of some parts."""
+        return cls(
+            parts,
+            np.array([part.min_v for part in parts], np.int64),
+            np.array([part.max_v for part in parts], np.int64),
+        )
+
+    def with_versions(self, versions: np.ndarray) -> np.ndarray:
+        """Which parts may have some of the versions (ascending)."""
+        first = np.searchsorted(versions, self.min_v, side="left")
+        return first < np.searchsorted(versions, self.max_v, side="right")
+
+    def with_value(self, probe: Probe, directory: Callable[[Part], Directory]) -> np.ndarray:
+        """Which parts may have an entry that a probe asks for; `directory` reads that of a part."""
+        key = (probe.kind, probe.p)
+        first, kind = next(iter(BY_TYPE[probe.kind].VALUES.items()))
+        blocks = self._blocks.get(key)
+        if blocks is None:
+            blocks = self._blocks[key] = self._read(key, first if kind is str else None, directory)
+        found = np.zeros(len(self.parts), bool)
+        heads = _heads(probe.condition, first) if kind is str else None
+        if heads is None:
+            found[blocks.part] = True
+        else:
+            low, high = heads
+            found[blocks.part[(blocks.low <= high) & (blocks.high >= low)]] = True
+        return found
+
+    def _read(
+        self, key: Key, column: str | None, directory: Callable[[Part], Directory]
+    ) -> _Blocks:
+        rows = []
+        for place, part in enumerate(self.parts):
+            for block in directory(part).get(key, ()):
+                low, high = block.bounds[column] if column is not None else (b"", b"")
+                rows.append((place, _head(low), _head(high)))
+        columns = np.array(rows, np.uint64).reshape(-1, 3)
+        return _Blocks(columns[:, 0].astype(np.int64), columns[:, 1], columns[:, 2])
+
+
+def _heads(condition: Condition, column: str) -> tuple[np.uint64, np.uint64] | None:
+    """The heads between which a text of the column must be to meet the condition; None: any."""
+    if isinstance(condition, Compare) and condition.column == column:
+        if condition.operator == "=":
+            head = np.uint64(_head(condition.value.encode()))
+            return head, head
+    elif isinstance(condition, Prefix) and condition.column == column:
+        begin = condition.text.encode()
+        return np.uint64(_head(begin)), np.uint64(_head(begin, b"\xff"))
+    elif isinstance(condition, All):
+        for part in condition.parts:
+            found = _heads(part, column)
+            if found is not None:
+                return found
+    return None
+
+
+def _head(text: bytes, fill: bytes = b"\0") -> int:
+    """The first bytes of a text as a number in the order of texts."""
+    return int.from_bytes(text[:_HEAD_BYTES].ljust(_HEAD_BYTES, fill), "big")
