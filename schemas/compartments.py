@@ -5,11 +5,11 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from schemas.index_values import ReferenceValue
+from schemas.index_values import IndexValue, ReferenceValue
 from schemas.search_values import extract_params
 from schemas.structure import load_definitions
 
@@ -27,6 +27,13 @@ def patient_ids(resource: dict[str, Any]) -> list[str]:
     one names a patient of some other server.
     """
     kind = resource.get("resourceType")
+    params = PATIENT_PARAMS.get(kind, ()) if isinstance(kind, str) else ()
+    return patient_ids_in(resource, extract_params(resource, params) if params else ())
+
+
+def patient_ids_in(resource: dict[str, Any], values: Iterable[IndexValue]) -> list[str]:
+    """The same, from index values of the resource that were extracted already."""
+    kind = resource.get("resourceType")
     found: list[str] = []
     if kind == "Patient" and isinstance(resource.get("id"), str):
         found.append(resource["id"])
@@ -34,12 +41,13 @@ def patient_ids(resource: dict[str, Any]) -> list[str]:
     if not params:
         return found
     by_param: dict[str, list[str]] = {}
-    for value in extract_params(resource, params):
+    for value in values:
         if (
-            isinstance(value, ReferenceValue)
+            type(value) is ReferenceValue
             and value.resource_type == "Patient"
             and value.url is None
             and value.id is not None
+            and value.param in params
         ):
             by_param.setdefault(value.param, []).append(value.id)
     for param in params:

@@ -38,6 +38,7 @@ __all__ = [
     "UriValue",
     "extract",
     "extract_params",
+    "extract_repeated",
     "normalized",
 ]
 
@@ -63,6 +64,11 @@ def extract(resource: dict[str, Any]) -> list[IndexValue]:
     Composite and special parameters, and those of `search_params.UNSUPPORTED`, have none. Never
     raises for odd content: what cannot be read as its type has no value.
     """
+    return list(dict.fromkeys(extract_repeated(resource)))
+
+
+def extract_repeated(resource: dict[str, Any]) -> list[IndexValue]:
+    """As `extract`, but a value that the resource repeats may be there more than once."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str):
         return []
@@ -74,7 +80,7 @@ def extract_params(resource: dict[str, Any], params: tuple[str, ...]) -> list[In
     kind = resource.get("resourceType")
     if not isinstance(kind, str):
         return []
-    return _values(_tree_of(kind, params), resource)
+    return list(dict.fromkeys(_values(_tree_of(kind, params), resource)))
 
 
 def _values(tree: _Node, resource: dict[str, Any]) -> list[IndexValue]:
@@ -83,7 +89,7 @@ def _values(tree: _Node, resource: dict[str, Any]) -> list[IndexValue]:
     # What is computed from the resource as a whole (`Patient.deceased.exists() and …`).
     for action in tree.actions:
         _act(action, [resource], out)
-    return list(dict.fromkeys(out))
+    return out
 
 
 def _walk(node: _Node, item: dict[str, Any], out: list[IndexValue]) -> None:

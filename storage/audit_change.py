@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import apsw
 
@@ -14,9 +13,8 @@ from storage.audit_record import AuditRecord, Entity
 from storage.audit_trail import AuditTrail
 from storage.commit import Position
 from storage.operations import Prepared
-from storage.packed_ids import pack, unpack
 from storage.versions import Commit
-from storage.writer import Also
+from storage.writer_jobs import Also, PatientOf
 
 
 def recorder(log: AuditLog, record: AuditRecord, operations: Sequence[Prepared]) -> Also:
@@ -25,15 +23,16 @@ def recorder(log: AuditLog, record: AuditRecord, operations: Sequence[Prepared])
     `operations` in the order of the commit's versions.
     """
 
-    def append(connection: apsw.Connection, position: Position, stored: Commit) -> None:
+    def append(
+        connection: apsw.Connection, position: Position, stored: Commit, patient_of: PatientOf
+    ) -> None:
         entities: list[Entity] = []
         patients: list[str] = []
         for operation, version in zip(operations, stored.versions, strict=True):
             done = "D" if version.deleted else "C" if version.version_id == 1 else "U"
             entities.append(Entity(version.resource_type, version.id, version.version_id, done))
-            patient = (
-                _patient_of(connection, operation) if version.deleted else operation.patient_id
-            )
+            # A tombstone's patient is that of what it hides.
+            patient = patient_of(operation) if version.deleted else operation.patient_id
             if patient is not None:
                 patients.append(patient)
         about = record
@@ -77,13 +76,3 @@ def user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # A container's user without a name.
         return "unknown"
-
-
-def _patient_of(connection: apsw.Connection, operation: Prepared) -> str | None:
-    """A tombstone's patient is that of what it hides."""
-    found: Any = connection.execute(
-        "SELECT p.packed FROM version r JOIN patient p ON p.id = r.patient "
-        "WHERE r.type = ? AND r.id = ? ORDER BY r.version_id DESC LIMIT 1",
-        (operation.type_term, pack(operation.id)),
-    ).get
-    return None if found is None else unpack(found)

@@ -9,6 +9,7 @@
 | | | `id` as in `storage.packed_ids` |
 | `patient` | `id` | patient id ↔ small number, for the `patient` of versions |
 | `hot_body` | `v` | its bytes, until a segment has them |
+| `index_pending` | `v` | its index rows, until they are in the index; see `storage.index_queue` |
 | `segment` | `id` | one row a Parquet file: size, digest, which `v` it has, which sorted `run` it
 | | | is a part of, its `state` (0 settling, 1 live, 2 retired), retired since when (0: erased) |
 | `former_segment` | `file` | segments that others came in the place of: backups may hold their
@@ -38,17 +39,13 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
-from storage import audit, database_renewal, index, packed_ids
+from storage import audit, database_renewal, index, index_queue, packed_ids
 from storage.private_files import create_file, folder_lock
 
 LAYOUT = 2
 
 _READER_CACHE_KIB = 16 * 1024
 _WRITER_CACHE_KIB = 64 * 1024
-
-# Pages of WAL before the writer copies them into the database: 16 MiB, so that a burst of commits
-# pays for it seldom.
-_CHECKPOINT_PAGES = 4096
 
 # Free pages kept for the next rows (2 MiB), and pages given back in one transaction: each may be
 # one that is moved.
@@ -143,6 +140,7 @@ class Database:
             with connection:
                 connection.execute(_TABLES)
                 connection.execute(audit.DDL)
+                connection.execute(index_queue.DDL)
                 index.create_tables(connection)
                 connection.executemany(
                     "INSERT INTO lake VALUES (?, ?)",
@@ -206,7 +204,6 @@ class Database:
         connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
         # The pages are encrypted; zeroing bodies that move to segments would gain little.
         connection.execute("PRAGMA secure_delete = FAST")
-        connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         return connection
 
     @contextlib.contextmanager

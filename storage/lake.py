@@ -39,6 +39,7 @@ from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
 from storage.compaction import Compactor
 from storage.flush import Flusher
+from storage.index_queue import await_index
 from storage.keys import MasterKey
 from storage.lake_at import LakeAt
 from storage.lake_folder import LakeFolder
@@ -127,7 +128,7 @@ class Lake:
     def _start(self) -> None:
         files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
-        self._terms = Terms(lambda work: self._writer.run(work))
+        self._terms = Terms(lambda work: self._writer.run(work, index=False))
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
@@ -272,6 +273,11 @@ class Lake:
         with self._database.reading() as connection:
             return erasures.since(connection, t)
 
+    @property
+    def failure(self) -> str | None:
+        """Why nothing can be stored until a restart, in one line; None as long as all is well."""
+        return self._upkeep.writer.failure if self._upkeep is not None else None
+
     # Writing
 
     def transact(
@@ -393,6 +399,7 @@ class Lake:
         trail = audit_trail.current()
         if trail is not None:
             trail.asked_by(resource_type, (name for name, _ in params))
+        await_index(self._database, None if self.read_only else self._writer, t)
         with self._database.reading() as connection:
 
             def stored(params: Sequence[tuple[str, str]], t: int) -> Page:
@@ -522,6 +529,7 @@ class Lake:
         so many versions (None: all of them). `anchor`: number and hash of an audit event, as
         `audit_head` gave them, that must still be in the log.
         """
+        await_index(self._database, None if self.read_only else self._writer, self.t)
         with audit_trail.unobserved():
             return verify.verify(
                 self._database,
@@ -541,6 +549,8 @@ class Lake:
     def backup(self, folder: Path) -> BackupReport:
         """Copy what is new in this lake into a folder of backups; see `storage.backup`."""
         self._changing()  # Only the process that writes knows which files must be kept meanwhile.
+        # Rows on their way into the index would be copied twice.
+        self._writer.index_all()
         return take(self._database, self._segments, self._keystore, BackupFolder(folder))
 
     def prune_backups(self, folder: Path, keep: int) -> int:

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from storage import former_segments, segments
 from storage.database import Database
+from storage.disk_failures import file_refusal
 from storage.segment_store import SETTLING, SegmentStore
 from storage.terms import Terms
 from storage.writer import Writer
@@ -109,7 +110,7 @@ class NewSegments:
         except BaseException as failure:
             self.discard([segment])
             if isinstance(failure, OSError | pa.ArrowException):
-                raise self._store.files.failure(failure) or failure from None
+                raise self._store.files.failure(failure) or file_refusal(failure) from None
             raise
 
     def record(

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.compartments import patient_ids
+from schemas.compartments import patient_ids_in
 from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.parse import canonical_bytes, parse_resource
+from schemas.search_values import extract_repeated
 from schemas.structure import RESOURCE_TYPES
 from storage import index
+from storage.index_queue import pack_rows
+from storage.packed_ids import pack
 from storage.terms import Terms
 
 METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
@@ -55,17 +58,25 @@ Operation = Put | Delete
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation with all that the writer needs; `body` is None for a deletion."""
+    """An operation with all that the writer needs; `body` is None for a deletion.
+
+    `key`: number of the type, packed id. `packed_rows`: the index rows as `index_queue` has them.
+    """
 
     resource_type: str
-    type_term: int
     id: str
+    key: tuple[int, bytes | str]
     method: str
     if_match: int | None
     must_not_exist: bool
     patient_id: str | None
     body: tuple[bytes, bytes] | None
-    rows: index.Rows
+    packed_rows: bytes
+
+    @property
+    def place(self) -> str:
+        """The resource, as a reference."""
+        return f"{self.resource_type}/{self.id}"
 
 
 def prepare(operations: Sequence[Operation], terms: Terms) -> list[Prepared]:
@@ -106,18 +117,20 @@ def _prepare_put(put: Put, terms: Terms) -> Prepared:
         )
     if put.method not in METHODS:
         raise ValueError(f"method {put.method!r} is not one of {', '.join(sorted(METHODS))}")
+    key = (terms.id(resource_type), pack(id))
     before, after, stored = _body(resource)
-    patients = patient_ids(stored)
+    values = extract_repeated(stored)
+    patients = patient_ids_in(stored, values)
     return Prepared(
         resource_type,
-        terms.id(resource_type),
         id,
+        key,
         put.method,
         put.if_match,
         put.must_not_exist,
         patients[0] if patients else None,
         (before, after),
-        index.rows(stored, terms.id),
+        pack_rows(index.rows_of(resource_type, values, terms.id)),
     )
 
 
@@ -126,14 +139,14 @@ def _prepare_delete(delete: Delete, terms: Terms) -> Prepared:
         raise error("invalid", "The type to delete from is not one of R4.", "resourceType")
     return Prepared(
         delete.resource_type,
-        terms.id(delete.resource_type),
         delete.id,
+        (terms.id(delete.resource_type), pack(delete.id)),
         "DELETE",
         delete.if_match,
         False,
         None,
         None,
-        {},
+        b"",
     )
 
 

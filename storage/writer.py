@@ -1,16 +1,20 @@
 """The one writer: transactions of many threads, numbered one after another, in one fsync.
 
-Each transaction of a group has a SAVEPOINT of its own, so one that is refused harms no other. The
-callers wait until the group's COMMIT, hence its fsync, has returned.
+The transactions of a group are checked one by one and stored together; one that is refused has
+added nothing and harms no other. Other work has a SAVEPOINT of its own. The callers wait until the
+group's COMMIT, hence its fsync, has returned. Between groups the writer empties the queue of index
+rows (`storage.index_queue`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,9 +22,14 @@ import apsw
 
 from schemas.outcomes import FhirError, error
 from storage import commit
+from storage.checkpoints import Checkpoints
 from storage.commit import Position
+from storage.commit_batch import CommitBatch
+from storage.disk_failures import concerns_disk, is_beyond_repair, refusal, stopped
+from storage.index_queue import QUEUED_VERSIONS, IndexQueue
 from storage.operations import Prepared
 from storage.versions import Commit
+from storage.writer_jobs import Also, Job
 
 log = logging.getLogger("chartlake.storage")
 
@@ -28,31 +37,19 @@ log = logging.getLogger("chartlake.storage")
 _GROUP_JOBS = 512
 _GROUP_OPERATIONS = 5_000
 
+# How long there is nothing else to do before the index queue is emptied, short as it may be.
+_IDLE_S = 0.02
+
+# The longest that rows wait for the index: processes that only read wait for them.
+_LAG_S = 0.5
+
+# After the disk was full, before the index queue is tried again.
+_RETRY_S = 1.0
+
 Work = Callable[[apsw.Connection, Position], Any]
 Prepare = Callable[[apsw.Connection], None]
 Replace = Callable[[apsw.Connection], apsw.Connection]
 AfterCommit = Callable[[Position], None]
-Also = Callable[[apsw.Connection, Position, Commit], None]
-
-
-class _Job:
-    __slots__ = ("future", "size", "work")
-
-    def __init__(self, work: Work, size: int) -> None:
-        self.work = work
-        self.size = size
-        self.future: Future[Any] = Future()
-
-
-class _Replacement:
-    """The connection's successor: made between two groups, outside any transaction."""
-
-    __slots__ = ("future", "prepare", "replace")
-
-    def __init__(self, prepare: Prepare, replace: Replace) -> None:
-        self.prepare = prepare
-        self.replace = replace
-        self.future: Future[Any] = Future()
 
 
 class Writer:
@@ -60,13 +57,19 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection, after_commit: AfterCommit) -> None:
         """`after_commit` is called, in the writer's thread, before the callers go on."""
-        self._connection = connection
         self._after_commit = after_commit
         self.position = _read_position(connection)
-        self._jobs: queue.SimpleQueue[_Job | _Replacement | None] = queue.SimpleQueue()
+        self._take_up(connection)
+        self._emptying: Iterator[None] | None = None
+        self._empty_after = 0.0
+        self._waiting_since = 0.0
+        self.indexed_t = 0
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._held: Job | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._failed: str | None = None
+        self._note_indexed()
         self._thread = threading.Thread(target=self._run, name="chartlake-writer", daemon=True)
         self._thread.start()
 
@@ -80,27 +83,30 @@ class Writer:
 
         `also` is called with what was stored, in the same transaction.
         """
-
-        def work(connection: apsw.Connection, position: Position) -> Commit:
-            stored = commit.apply(connection, position, operations, cursor)
-            if also is not None:
-                also(connection, position, stored)
-            return stored
-
-        found: Commit = self._submit(_Job(work, len(operations)))
+        found: Commit = self._submit(Job(operations=operations, cursor=cursor, also=also))
         return found
 
-    def run(self, work: Callable[[apsw.Connection], Any]) -> Any:
-        """Run other work (no new versions) in a durable transaction and return its result."""
-        return self._submit(_Job(lambda connection, _position: work(connection), 1))
+    def run(self, work: Callable[[apsw.Connection], Any], *, index: bool = True) -> Any:
+        """Run other work (no new versions) in a durable transaction and return its result.
+
+        `index`: the work needs the search index, or what may be waiting for it; the queue is empty
+        then. Work that touches neither is done sooner without.
+        """
+        return self._submit(Job(work=lambda connection, _position: work(connection), index=index))
 
     def run_at(self, work: Work) -> Any:
         """Like `run`, for work that also changes what the position counts as hot."""
-        return self._submit(_Job(work, 1))
+        return self._submit(Job(work=work, index=True))
+
+    def index_all(self) -> None:
+        """Return when all that was committed before is in the search index."""
+        self._submit(Job(alone=lambda: None))
 
     def begin(self, work: Work) -> Future[Any]:
-        """Like `run_at`, without waiting: the future is done when the work is durable."""
-        return self._queue(_Job(work, 1))
+        """Like `run(index=False)`, without waiting: the future is done when it is durable."""
+        future: Future[Any] = Future()
+        self._put(Job(work=work, future=future))
+        return future
 
     def replace_connection(self, prepare: Prepare, replace: Replace) -> None:
         """Go on with another connection: that which `replace` gives for the present one.
@@ -109,7 +115,12 @@ class Writer:
         `prepare` fails all stays as it was; where `replace` fails nothing is written any more
         until a restart. Raises what they raise.
         """
-        self._submit(_Replacement(prepare, replace))
+        self._submit(Job(alone=lambda: self._replace(prepare, replace)))
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing can be stored any more; None as long as all is well."""
+        return self._failed
 
     def close(self) -> None:
         """Finish what is queued and close the connection."""
@@ -119,129 +130,253 @@ class Writer:
                 self._jobs.put(None)
         self._thread.join()
 
-    def _submit(self, job: _Job | _Replacement) -> Any:
-        return self._queue(job).result()
+    def _submit(self, job: Job) -> Any:
+        self._put(job)
+        return job.wait()
 
-    def _queue(self, job: _Job | _Replacement) -> Future[Any]:
+    def _put(self, job: Job) -> None:
         with self._lock:
             if self._closed:
                 raise error("unavailable", "The lake is closed.")
             self._jobs.put(job)
-        return job.future
+
+    # In the writer's thread
+
+    def _take_up(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._batch = CommitBatch(connection)
+        self._index = IndexQueue(connection)
+        self._checkpoints = Checkpoints(connection)
 
     def _run(self) -> None:
-        go_on = True
-        while go_on:
-            group, after = self._next_group()
-            if group:
+        last = False
+        while not last:
+            group, last = self._next_group()
+            if group and group[0].index:
+                self._commit_indexed(group)
+            elif group:
                 self._commit(group)
-            if isinstance(after, _Replacement):
-                self._replace(after)
-            go_on = after is not None
+            self._empty_some(idle=not group)
+            self._checkpoint()
+        with contextlib.suppress(apsw.Error, FhirError):
+            self._empty_all()
         self._connection.close()
 
-    def _next_group(self) -> tuple[list[_Job], _Replacement | bool | None]:
-        """Jobs for one transaction, and what is to follow it: None is the end."""
-        group: list[_Job] = []
+    def _next_group(self) -> tuple[list[Job], bool]:
+        """Jobs for one COMMIT, none when there is time for the index; and whether it is the end."""
+        group: list[Job] = []
         size = 0
-        job = self._jobs.get()
-        while isinstance(job, _Job):
+        job, self._held = self._held, None
+        if job is None:
+            try:
+                job = self._jobs.get(timeout=self._patience())
+            except queue.Empty:
+                return group, False
+        while job is not None:
+            if job.index and group:
+                self._held = job
+                return group, False
             group.append(job)
             size += job.size
-            if len(group) >= _GROUP_JOBS or size >= _GROUP_OPERATIONS:
-                return group, True
+            if job.index or len(group) >= _GROUP_JOBS or size >= _GROUP_OPERATIONS:
+                return group, False
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return group, True
-        return group, job
+                return group, False
+        return group, True
 
-    def _replace(self, job: _Replacement) -> None:
+    def _patience(self) -> float | None:
+        """Seconds to wait for a job; None: there is nothing else to do."""
+        if not self._index or self._failed is not None:
+            return None
+        wait = self._empty_after - time.monotonic()
+        if wait > 0:
+            return wait
+        return 0 if self._emptying is not None else _IDLE_S
+
+    def _commit_indexed(self, group: list[Job]) -> None:
+        """One job that finds all index rows in the index."""
+        job = group[0]
         try:
-            if self._failed is not None:
-                raise error("unavailable", self._failed)
-            job.prepare(self._connection)
-        except BaseException as failure:
-            job.future.set_exception(failure)
+            self._empty_all()
+            if job.alone is not None:
+                job.alone()
+        except Exception as failure:
+            job.fail(self._told(failure))
             return
+        if job.alone is not None:
+            job.succeed(None)
+        else:
+            self._commit(group)
+
+    def _replace(self, prepare: Prepare, replace: Replace) -> None:
+        prepare(self._connection)
         try:
-            self._connection = job.replace(self._connection)
-        except BaseException as failure:
+            self._take_up(replace(self._connection))
+        except Exception as failure:
             self._failed = (
                 "The lake stopped writing: its database was being put under a new key and "
                 f"that failed ({type(failure).__name__}). Restart it; nothing is lost."
             )
             log.error("a new key for the database: %s", type(failure).__name__)
-            job.future.set_exception(error("unavailable", self._failed))
-            return
-        job.future.set_result(None)
+            raise error("unavailable", self._failed) from None
 
-    def _commit(self, group: list[_Job]) -> None:
-        done: list[tuple[_Job, Any]] = []
+    def _commit(self, group: list[Job]) -> None:
+        if self._failed is not None:
+            self._refuse(group, error("unavailable", self._failed))
+            return
+        connection, batch = self._connection, self._batch
+        position = self.position.copy()
+        outcomes: list[tuple[Job, Any, Exception | None]] = []
         try:
-            if self._failed is not None:
-                raise error("unavailable", self._failed)
-            self._connection.execute("BEGIN IMMEDIATE")
-            position = self.position
+            connection.execute("BEGIN IMMEDIATE")
+            batch.look_up(operation for job in group for operation in job.operations)
             for job in group:
-                position = self._one(job, position, done)
-            _write_counts(self._connection, position.counts)
+                if job.work is not None:
+                    position = self._run_work(job, job.work, position, outcomes)
+                    continue
+                try:
+                    made = commit.apply(connection, batch, position, job.operations, job.cursor)
+                except FhirError as refused:
+                    outcomes.append((job, None, refused))
+                else:
+                    if job.also is not None:
+                        job.also(connection, position, made, batch.patient_id)
+                    outcomes.append((job, made, None))
+            batch.write()
+            _write_counts(connection, position.counts)
             position.counts.clear()
-            self._connection.execute("COMMIT")
-        except BaseException as failure:
+            connection.execute("COMMIT")
+        except Exception as failure:
             self._give_up(group, failure)
             return
+        if not self._index:
+            self._waiting_since = time.monotonic()
+        self._index.extend(batch.unindexed)
+        batch.next_group()
         self.position = position
+        self._note_indexed()
         try:
             self._after_commit(position)
         except Exception as failure:
             log.error("after a commit: %s", type(failure).__name__)
-        for job, result in done:
-            job.future.set_result(result)
+        for job, made, failed in outcomes:
+            if failed is None:
+                job.succeed(made)
+            else:
+                job.fail(failed)
 
-    def _one(self, job: _Job, position: Position, done: list[tuple[_Job, Any]]) -> Position:
-        """Run one job in its savepoint; the position after it, or the same when it was refused."""
+    def _run_work(
+        self,
+        job: Job,
+        work: Work,
+        position: Position,
+        outcomes: list[tuple[Job, Any, Exception | None]],
+    ) -> Position:
+        """Run work in its savepoint; the position after it, or the same when it failed."""
+        connection, batch = self._connection, self._batch
+        batch.write()
         ahead = position.copy()
-        self._connection.execute("SAVEPOINT job")
+        connection.execute("SAVEPOINT job")
         try:
-            result = job.work(self._connection, ahead)
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError):
-            # The database itself is in trouble, not this job: no one is to be told "stored".
-            raise
+            made = work(connection, ahead)
         except Exception as failure:
-            self._connection.execute("ROLLBACK TO job")
-            self._connection.execute("RELEASE job")
-            job.future.set_exception(failure)
+            if isinstance(failure, apsw.Error) and concerns_disk(failure):
+                # The database itself is in trouble, not this job: no one is to be told "stored".
+                raise
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            outcomes.append((job, None, failure))
             return position
-        self._connection.execute("RELEASE job")
-        done.append((job, result))
+        connection.execute("RELEASE job")
+        if job.index:
+            batch.forget()
+        outcomes.append((job, made, None))
         return ahead
 
-    def _give_up(self, group: list[_Job], failure: BaseException) -> None:
+    def _give_up(self, group: list[Job], failure: Exception) -> None:
         """Nothing of the group was stored, as far as can be known: tell each of its callers."""
+        self._roll_back()
+        if not isinstance(failure, apsw.Error) and len(group) > 1:
+            # One of them is at fault, and not the disk: the others shall not suffer from it.
+            for job in group:
+                self._commit([job])
+            return
+        self._refuse(group, self._told(failure))
+
+    def _roll_back(self) -> None:
+        self._batch.forget()
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-        if isinstance(failure, apsw.IOError | apsw.CorruptError):
-            # After a failed write or fsync it is not known what reached the disk. Going on could
-            # number commits that a restart would number otherwise.
-            self._failed = (
-                f"The lake stopped writing after a disk failure ({type(failure).__name__}). "
-                "Check the disk, then restart: what was acknowledged is kept."
-            )
-        if isinstance(failure, apsw.FullError):
-            failure = error("unavailable", "The disk is full; nothing was stored. Make room.")
-        elif isinstance(failure, apsw.Error):
-            log.error("a commit failed: %s", type(failure).__name__)
-            failure = error(
-                "unavailable",
-                f"The database failed on the commit ({type(failure).__name__}); nothing was "
-                "acknowledged. Read before you repeat it.",
-            )
-        elif not isinstance(failure, FhirError):
-            log.error("a commit failed: %s", type(failure).__name__)
+            with contextlib.suppress(apsw.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _told(self, failure: Exception) -> Exception:
+        """What a caller is told; after a failure of the disk, nothing is stored from here on."""
+        if isinstance(failure, FhirError):
+            return failure
+        log.error("the writer met %s", type(failure).__name__)
+        if not isinstance(failure, apsw.Error):
+            return failure
+        if self._failed is None and is_beyond_repair(failure):
+            self._failed = stopped(failure)
+            log.error("%s", self._failed)
+        return refusal(failure)
+
+    def _refuse(self, group: list[Job], failure: Exception) -> None:
         for job in group:
-            if not job.future.done():
-                job.future.set_exception(failure)
+            job.fail(failure)
+
+    def _empty_some(self, *, idle: bool) -> None:
+        """A step of emptying the index queue, when it is long or there is nothing else to do."""
+        if self._failed is not None or time.monotonic() < self._empty_after:
+            return
+        if self._emptying is None:
+            late = time.monotonic() - self._waiting_since > _LAG_S
+            if not self._index or not (idle or late or len(self._index) >= QUEUED_VERSIONS):
+                return
+            self._emptying = self._index.empty()
+        try:
+            if next(self._emptying, self) is self:
+                self._emptying = None
+                self._waiting_since = time.monotonic()
+                self._note_indexed()
+        except Exception as failure:
+            self._index_failed(failure)
+
+    def _empty_all(self) -> None:
+        """Empty the index queue. Raises what keeps it from being emptied."""
+        if self._failed is not None:
+            raise error("unavailable", self._failed)
+        while self._index:
+            steps = self._emptying or self._index.empty()
+            self._emptying = steps
+            try:
+                for _ in steps:
+                    pass
+            except Exception as failure:
+                self._index_failed(failure)
+                raise
+            self._emptying = None
+        self._note_indexed()
+
+    def _index_failed(self, failure: Exception) -> None:
+        """Try again later: what waits is durable, and a search says that it cannot be answered."""
+        self._emptying = None
+        self._roll_back()
+        self._told(failure)
+        self._empty_after = time.monotonic() + _RETRY_S
+
+    def _checkpoint(self) -> None:
+        if self._failed is None:
+            try:
+                self._checkpoints.run_if_due()
+            except apsw.Error as failure:
+                self._told(failure)
+
+    def _note_indexed(self) -> None:
+        if not self._index:
+            self.indexed_t = self.position.t
 
 
 def _read_position(connection: apsw.Connection) -> Position:

@@ -18,10 +18,15 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="can it take requests")
 def readyz(ctx: Ctx) -> Response:
-    """200 when the lake is open and the note reader is loaded (or switched off), else 503."""
-    state = ctx.enricher.state
-    body: dict[str, Any] = {"lake": "open", "nlp": state}
-    return JSONResponse(body, 200 if state in ("ready", "off") else 503)
+    """200 when the lake can be written and the note reader is loaded (or switched off), else 503.
+
+    After a failure of the disk `lake` is `stopped`, and `problem` says why.
+    """
+    state, problem = ctx.enricher.state, ctx.lake.failure
+    body: dict[str, Any] = {"lake": "open" if problem is None else "stopped", "nlp": state}
+    if problem is not None:
+        body["problem"] = problem
+    return JSONResponse(body, 200 if state in ("ready", "off") and problem is None else 503)
 
 
 @router.get("/status", summary="what is in the lake")

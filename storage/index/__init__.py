@@ -9,14 +9,26 @@ blocks (`storage.index.parts`): a fraction of the bytes, built by sorting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import apsw
 import numpy as np
 
-from schemas.search_values import StringValue, TokenValue, extract, normalized
-from storage.index import parts, string
+from schemas.search_values import (
+    DateValue,
+    IndexValue,
+    NumberValue,
+    QuantityValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    UriValue,
+    extract_repeated,
+    normalized,
+)
+from storage.index import date, number, parts, quantity, reference, string, token, uri
 from storage.index.entries import BY_TYPE, TABLES, Rows, of_hot_rows, of_versions, parameters_of
 from storage.index.hot import delete_by_value, delete_by_version, delete_hot, hot_versions
 from storage.index.parts import PreparedPart, drop_strays
@@ -28,6 +40,16 @@ from storage.index.rewrite import delete_versions
 from storage.index.rewrite import merged as merge
 
 TEXT = ":text"
+
+_ROW: dict[type[IndexValue], tuple[str, Any]] = {
+    TokenValue: ("token", token.row),
+    DateValue: ("date", date.row),
+    StringValue: ("string", string.row),
+    NumberValue: ("number", number.row),
+    QuantityValue: ("quantity", quantity.row),
+    ReferenceValue: ("reference", reference.row),
+    UriValue: ("uri", uri.row),
+}
 
 
 def create_tables(connection: apsw.Connection) -> None:
@@ -44,24 +66,53 @@ def param_key(resource_type: str, param: str) -> str:
 
 def rows(resource: dict[str, Any], intern: Intern) -> Rows:
     """The index rows of a resource; `intern` gives the number of a text."""
-    resource_type = resource["resourceType"]
-    found: dict[str, dict[tuple[Any, ...], None]] = {}
-    for value in extract(resource):
-        key = param_key(resource_type, value.param)
-        row = BY_TYPE[value.type].row(intern(key), value, intern)
-        found.setdefault(value.type, {})[row] = None
-        if isinstance(value, TokenValue) and value.text:
-            words = StringValue(value.param, value.text, normalized(value.text))
-            if words.normalized:
-                row = string.row(intern(key + TEXT), words, intern)
-                found.setdefault("string", {})[row] = None
-    return {kind: list(distinct) for kind, distinct in found.items()}
+    return rows_of(resource["resourceType"], extract_repeated(resource), intern)
+
+
+def rows_of(resource_type: str, values: Iterable[Any], intern: Intern) -> Rows:
+    """The index rows of a resource's values, each once; `intern` gives the number of a text."""
+    found: dict[str, dict[tuple[Any, ...], None]] = {kind: {} for kind in BY_TYPE}
+    words = found["string"]
+    keys = _keys(resource_type)
+    for value in values:
+        param = value.param
+        known = keys.get(param)
+        if known is None:
+            key = param_key(resource_type, param)
+            known = keys[param] = key, key + TEXT
+        kind, row = _ROW[type(value)]
+        found[kind][row(intern(known[0]), value, intern)] = None
+        if kind == "token" and value.text:
+            folded = normalized(value.text)
+            if folded:
+                text = StringValue(param, value.text, folded)
+                words[string.row(intern(known[1]), text, intern)] = None
+    return {kind: list(distinct) for kind, distinct in found.items() if distinct}
+
+
+@cache
+def _keys(resource_type: str) -> dict[str, tuple[str, str]]:
+    """The keys of the parameters that were met, and of their texts: names that FHIR defines."""
+    return {}
 
 
 def insert(connection: apsw.Connection, v: int, rows: Rows) -> None:
     """Store the index rows of version `v`, which is hot."""
     for kind, values in rows.items():
         connection.executemany(BY_TYPE[kind].INSERT, [(v, *row) for row in values])
+
+
+def by_table(versions: Iterable[tuple[int, Rows]]) -> list[tuple[Any, list[tuple[Any, ...]]]]:
+    """The index rows of many versions (`v`, rows), whole, for each table that has any."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for v, of_version in versions:
+        for kind, values in of_version.items():
+            rows = found.get(kind)
+            if rows is None:
+                rows = found[kind] = []
+            for row in values:
+                rows.append((v, *row))
+    return [(BY_TYPE[kind], rows) for kind, rows in found.items()]
 
 
 def delete_all(connection: apsw.Connection) -> None:
@@ -97,6 +148,7 @@ __all__ = [
     "Probe",
     "Rows",
     "blocks_of_rows",
+    "by_table",
     "create_tables",
     "delete_all",
     "delete_by_value",
@@ -113,5 +165,6 @@ __all__ = [
     "parameters_of",
     "prepare_blocks",
     "rows",
+    "rows_of",
     "write_blocks",
 ]

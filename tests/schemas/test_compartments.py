@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from schemas.compartments import PATIENT_PARAMS, patient_ids
+from schemas.compartments import PATIENT_PARAMS, patient_ids, patient_ids_in
 from schemas.search_params import search_params
+from schemas.search_values import extract_repeated
 from schemas.structure import RESOURCE_TYPES
 
 
@@ -58,6 +59,7 @@ def _to(reference: str) -> dict[str, str]:
 )
 def test_compartments(resource: dict[str, Any], expected: list[str]) -> None:
     assert patient_ids(resource) == expected
+    assert patient_ids_in(resource, extract_repeated(resource)) == expected
 
 
 def test_the_definition_names_parameters_that_can_be_evaluated() -> None:

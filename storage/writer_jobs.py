@@ -1,0 +1,88 @@
+"""What callers ask of the writer, and how they wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import apsw
+
+from storage.commit import Position
+from storage.operations import Prepared
+from storage.versions import Commit
+
+PatientOf = Callable[[Prepared], "str | None"]
+"""Whose record an operation that was just applied belongs to."""
+
+Also = Callable[[apsw.Connection, Position, Commit, PatientOf], None]
+"""Called with what a transaction stored, within the same transaction of the database."""
+
+
+class Job:
+    """A transaction (`operations`, `cursor`), other `work` in one, or work `alone`, in none.
+
+    `also`: to be called with what a transaction stored; `future`: told too, for who does not wait.
+    `index`: the index queue has to be empty before it, as before any work alone. A bare lock wakes
+    the caller: a Future costs ten times as much, paid while all others wait for the interpreter.
+    """
+
+    __slots__ = (
+        "_done",
+        "_failure",
+        "_result",
+        "alone",
+        "also",
+        "cursor",
+        "future",
+        "index",
+        "operations",
+        "size",
+        "work",
+    )
+
+    def __init__(
+        self,
+        *,
+        operations: Sequence[Prepared] = (),
+        cursor: tuple[str, int] | None = None,
+        also: Also | None = None,
+        work: Callable[[apsw.Connection, Position], Any] | None = None,
+        alone: Callable[[], None] | None = None,
+        index: bool = False,
+        future: Future[Any] | None = None,
+    ) -> None:
+        self.operations = operations
+        self.cursor = cursor
+        self.also = also
+        self.future = future
+        self.work = work
+        self.alone = alone
+        self.index = index or alone is not None
+        self.size = len(operations) or 1
+        self._result: Any = None
+        self._failure: BaseException | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def wait(self) -> Any:
+        """The result, once there is one. Raises what the job failed with."""
+        self._done.acquire()
+        if self._failure is not None:
+            raise self._failure
+        return self._result
+
+    def succeed(self, result: Any) -> None:
+        """Let the caller go on with a result."""
+        self._result = result
+        self._done.release()
+        if self.future is not None:
+            self.future.set_result(result)
+
+    def fail(self, failure: BaseException) -> None:
+        """Let the caller go on with an exception."""
+        self._failure = failure
+        self._done.release()
+        if self.future is not None:
+            self.future.set_exception(failure)
