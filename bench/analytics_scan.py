@@ -5,8 +5,8 @@ Systems   this product's `storage.analytics.sql` (encrypted segments, columns de
           pyarrow dataset, and DuckDB on one plaintext Parquet file (warm page cache).
 Dataset   synthetic Observations, `--rows` of them in `--segments` segments sorted by patient,
           with the columns of the observation view; nothing of a real person.
-Method    each query `--runs` times; median and minimum in ms, connection included; answers of
-          all systems must be equal. Run: python bench/analytics_scan.py [--save]
+Method    each query `--runs` times; median and minimum in ms, connection included, and CPU
+          ms; answers of all systems must be equal. Run: python bench/analytics_scan.py [--save]
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import platform
 import statistics
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
+from schemas.outcomes import FhirError, error
 from schemas.views import flat_columns
+from storage import segment_columns as layout
+from storage import segments as segment_format
 from storage.analytics import cohort, column_cache, segment_columns, sql
+from storage.keys import new_key
+from storage.segment_files import LocalSegmentFiles
+from storage.segments import SegmentFile
 
-KEY = bytes(range(32))
 LOINC = "http://loinc.org"
 TYPES = {
     "string": pa.string(),
@@ -57,30 +61,24 @@ QUERIES = {
 }
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One encrypted file."""
-
-    path: str
-    decryption_properties: Any
-    rows: int
-
-
 class Snapshot:
     """Observations in segments and Patients, with a part of the versions superseded."""
 
     t = 1
     instant = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
-    def __init__(self, segments: list[Segment], empty: pa.Table, patients: pa.Table) -> None:
+    def __init__(self, segments: list[SegmentFile], empty: pa.Table, patients: pa.Table) -> None:
         self._segments, self._empty, self._patients = segments, empty, patients
         self.hidden = pa.array([], pa.int64())
 
-    def segments(self, resource_type: str) -> list[Segment]:
+    def segments(self, resource_type: str) -> list[SegmentFile]:
         return self._segments if resource_type == "Observation" else []
 
     def hot_rows(self, resource_type: str) -> pa.Table:
         return self._patients if resource_type == "Patient" else self._empty
+
+    def failure(self, exception: BaseException) -> FhirError | None:
+        return None
 
     def superseded(self, resource_type: str) -> pa.Array:
         return self.hidden if resource_type == "Observation" else self.hidden[:0]
@@ -108,7 +106,8 @@ def with_flat(table: dict[str, pa.Array], resource_type: str, known: dict[str, A
         found = known.get(column.name)
         kind = TYPES[column.kind]
         table[column.name] = pa.nulls(rows, kind) if found is None else pa.array(found, kind)
-    return pa.table(table)
+    target = layout.schema(resource_type)
+    return pa.Table.from_arrays([table[name] for name in target.names], schema=target)
 
 
 def observations(rows: int, patients: int) -> pa.Table:
@@ -157,15 +156,35 @@ def people(patients: int) -> pa.Table:
     return with_flat(base_columns(ids, ids, [b"{}"] * patients), "Patient", known)
 
 
+def written(files: LocalSegmentFiles, versions: pa.Table) -> SegmentFile:
+    """A segment as a flush writes it."""
+    name, key = str(uuid.uuid4()), new_key()
+    body_bytes = versions["body"].nbytes
+    with segment_format.writing(files, "Observation", name, versions.schema, key) as writer:
+        writer.write(versions, segment_format.group_rows(body_bytes, versions.num_rows))
+    return SegmentFile(
+        name, "Observation", files.filesystem, files.path("Observation", name),
+        files.cache_key("Observation", name), segment_format.decryption_properties(name, key),
+        versions.num_rows, lambda _, failure: error("internal", type(failure).__name__),
+        segment_format.data_key_unwrapper(name, key),
+    )  # fmt: skip
+
+
 def timed(runs: int, work: Callable[[], Any], before: Callable[[], None] | None = None) -> Any:
-    taken = []
+    taken, cpu = [], []
     for _ in range(runs):
         if before:
             before()
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         answer = work()
         taken.append((time.perf_counter() - begun) * 1000)
-    return round(statistics.median(taken), 1), round(min(taken), 1), answer
+        cpu.append((time.process_time() - used) * 1000)
+    return (
+        round(statistics.median(taken), 1),
+        round(min(taken), 1),
+        round(statistics.median(cpu), 1),
+        answer,
+    )
 
 
 def main() -> None:
@@ -182,12 +201,12 @@ def main() -> None:
     )
 
     def add(system: str, query: str, measured: Any) -> Any:
-        median, least, answer = measured
+        median, least, cpu, answer = measured
         results.append(
             {"system": system, "query": query, "rows": asked.rows, "n": asked.runs,
-             "median_ms": median, "min_ms": least, "machine": machine}
+             "median_ms": median, "min_ms": least, "cpu_ms": cpu, "machine": machine}
         )  # fmt: skip
-        print(f"{system:44} {query:20} {median:9.1f} {least:9.1f}")
+        print(f"{system:44} {query:20} {median:9.1f} {least:9.1f} {cpu:9.1f}")
         return answer
 
     with tempfile.TemporaryDirectory() as folder:
@@ -196,20 +215,14 @@ def main() -> None:
         pq.write_table(table, plain, compression="zstd", row_group_size=16_384)
         segments = []
         step = -(-asked.rows // asked.segments)
+        files = LocalSegmentFiles(Path(folder) / "lake")
         for start in range(0, asked.rows, step):
-            path = Path(folder) / f"{start}.parquet"
-            part = table.slice(start, step)
-            pq.write_table(
-                part, path, compression="zstd", row_group_size=16_384,
-                encryption_properties=create_encryption_properties(footer_key=KEY),
-            )  # fmt: skip
-            properties = create_decryption_properties(footer_key=KEY)
-            segments.append(Segment(str(path), properties, part.num_rows))
+            segments.append(written(files, table.slice(start, step)))
         snapshot = Snapshot(segments, table.slice(0, 0), people(asked.rows // 100))
         del table
 
         def forget() -> None:
-            column_cache.CACHE.forget(folder)
+            column_cache.CACHE.forget(files.place)
 
         native = duckdb.connect(config={"threads": str(min(4, os.cpu_count() or 1))})
         native.execute(
@@ -220,7 +233,7 @@ def main() -> None:
         lazy.register("raw", segment_columns.dataset(segments))
         lazy.execute("CREATE VIEW observation AS SELECT * REPLACE (decode(body) AS body) FROM raw")
         native.execute("SET TimeZone = 'UTC'")
-        print(f"{'':65} {'median ms':>9} {'min ms':>9}")
+        print(f"{'':65} {'median ms':>9} {'min ms':>9} {'CPU ms':>9}")
         for name, query in QUERIES.items():
             expected = add(
                 "DuckDB, plaintext Parquet", name,

@@ -124,18 +124,22 @@ def root_keys(found: Sequence[Branch]) -> frozenset[str] | None:
     return frozenset(keys)
 
 
-def evaluator(found: Sequence[Branch]) -> Callable[[Any], Items]:
-    """One function that follows all branches, in order."""
-    if len(found) == 1:
-        return lambda item, branch=found[0]: branch([item])  # type: ignore[misc]
+@dataclass(frozen=True)
+class Evaluator:
+    """Follows all branches from one item, in order."""
 
-    def evaluate(item: Any) -> Items:
+    branches: tuple[Branch, ...]
+
+    def __call__(self, item: Any) -> Items:
         out: Items = []
-        for branch in found:
+        for branch in self.branches:
             out += branch([item])
         return out
 
-    return evaluate
+
+def evaluator(found: Sequence[Branch]) -> Evaluator:
+    """One function that follows all branches, in order."""
+    return Evaluator(tuple(found))
 
 
 def _expand(node: Node, root: Branch, text: str) -> list[Branch]:
@@ -146,7 +150,7 @@ def _expand(node: Node, root: Branch, text: str) -> list[Branch]:
         kind = "boolean" if isinstance(value, bool) else "string"
         if not isinstance(value, (bool, str)):
             kind = "decimal"
-        return [root.then(lambda _: [value], kind)]
+        return [root.then(run.Constant(value), kind)]
     if isinstance(node, Member):
         return _member(node, root, text)
     if isinstance(node, Index):

@@ -32,6 +32,16 @@ LAST = Nth(-1)
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A literal."""
+
+    value: str | int | Decimal | bool
+
+    def __call__(self, items: Items) -> Items:
+        return [self.value]
+
+
+@dataclass(frozen=True)
 class Computed:
     """A value computed from all that several branches find, each from where the step began."""
 
@@ -144,7 +154,7 @@ def exists(items: Items) -> Items:
     return [bool(items)]
 
 
-def _not(items: Items) -> Items:
+def negated(items: Items) -> Items:
     return [not items[0]] if len(items) == 1 and isinstance(items[0], bool) else []
 
 
@@ -153,7 +163,7 @@ AGGREGATES: dict[str, tuple[Step, str]] = {
     "hasExtension": (exists, "boolean"),
     "hasValue": (exists, "boolean"),
     "empty": (lambda items: [not items], "boolean"),
-    "not": (_not, "boolean"),
+    "not": (negated, "boolean"),
     "count": (lambda items: [len(items)], "integer"),
 }
 
@@ -173,21 +183,21 @@ class Operation:
         return out
 
 
-def _equal(left: Items, right: Items) -> Items:
+def equal(left: Items, right: Items) -> Items:
     return [left == right] if left and right else []
 
 
-def _different(left: Items, right: Items) -> Items:
+def different(left: Items, right: Items) -> Items:
     return [left != right] if left and right else []
 
 
-def _and(left: Items, right: Items) -> Items:
+def both(left: Items, right: Items) -> Items:
     if left == [False] or right == [False]:
         return [False]
     return [True] if left and right else []
 
 
-def _or(left: Items, right: Items) -> Items:
+def either(left: Items, right: Items) -> Items:
     if left == [True] or right == [True]:
         return [True]
     return [False] if left and right else []
@@ -197,7 +207,7 @@ def _xor(left: Items, right: Items) -> Items:
     return [left != right] if left and right else []
 
 
-def _concatenate(left: Items, right: Items) -> Items:
+def concatenated(left: Items, right: Items) -> Items:
     parts = [str(side[0]) if side else "" for side in (left, right)]
     return ["".join(parts)]
 
@@ -214,19 +224,22 @@ def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Items, Items], I
     return function
 
 
-def _arithmetic(compute: Callable[[Any, Any], Any]) -> Callable[[Items, Items], Items]:
-    def function(left: Items, right: Items) -> Items:
+@dataclass(frozen=True)
+class Arithmetic:
+    """One number from two, in decimals."""
+
+    compute: Callable[[Any, Any], Any]
+
+    def __call__(self, left: Items, right: Items) -> Items:
         if len(left) != 1 or len(right) != 1:
             return []
         a, b = left[0], right[0]
         if not _is_number(a) or not _is_number(b):
             return []
         try:
-            return [compute(Decimal(a), Decimal(b))]
+            return [self.compute(Decimal(a), Decimal(b))]
         except ArithmeticError:
             return []
-
-    return function
 
 
 def _is_number(value: Any) -> bool:
@@ -234,18 +247,18 @@ def _is_number(value: Any) -> bool:
 
 
 OPERATORS: dict[str, tuple[Callable[[Items, Items], Items], str]] = {
-    "=": (_equal, "boolean"),
-    "!=": (_different, "boolean"),
-    "and": (_and, "boolean"),
-    "or": (_or, "boolean"),
+    "=": (equal, "boolean"),
+    "!=": (different, "boolean"),
+    "and": (both, "boolean"),
+    "or": (either, "boolean"),
     "xor": (_xor, "boolean"),
     "<": (_compared(operator.lt), "boolean"),
     "<=": (_compared(operator.le), "boolean"),
     ">": (_compared(operator.gt), "boolean"),
     ">=": (_compared(operator.ge), "boolean"),
-    "&": (_concatenate, "string"),
-    "+": (_arithmetic(operator.add), "decimal"),
-    "-": (_arithmetic(operator.sub), "decimal"),
-    "*": (_arithmetic(operator.mul), "decimal"),
-    "/": (_arithmetic(operator.truediv), "decimal"),
+    "&": (concatenated, "string"),
+    "+": (Arithmetic(operator.add), "decimal"),
+    "-": (Arithmetic(operator.sub), "decimal"),
+    "*": (Arithmetic(operator.mul), "decimal"),
+    "/": (Arithmetic(operator.truediv), "decimal"),
 }

@@ -32,8 +32,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apsw
@@ -206,20 +207,16 @@ class Database:
         connection.execute("PRAGMA secure_delete = FAST")
         return connection
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[apsw.Connection]:
+    def reading(self) -> Lent:
         """A connection in a read transaction: everything read in it is of one moment."""
-        connection, inode = self._take()
-        try:
-            connection.execute("BEGIN")
-            yield connection
-        finally:
-            try:
-                connection.execute("ROLLBACK")
-            except apsw.Error:
-                self._drop(connection)
-            else:
-                self._give(connection, inode)
+        return Lent(self, transaction=True)
+
+    def statement(self) -> Lent:
+        """A connection for one statement, which is of one moment by itself.
+
+        A reader of one row is a third faster for it. What it gives must be fetched in the block.
+        """
+        return Lent(self, transaction=False)
 
     def renew_key(self, connection: apsw.Connection, key: bytes) -> apsw.Connection:
         """Put the file that `database_renewal.write` made in the old one's place.
@@ -335,6 +332,43 @@ def give_back_pages(connection: apsw.Connection) -> bool:
     taken = min(free - _SPARE_PAGES, _GIVEN_BACK_PAGES)
     connection.execute(f"PRAGMA incremental_vacuum({taken})").fetchall()
     return int(connection.execute("PRAGMA freelist_count").get) < free
+
+
+class Lent:
+    """A reader's connection, for the length of a `with` block."""
+
+    __slots__ = ("_connection", "_database", "_inode", "_transaction")
+
+    def __init__(self, database: Database, *, transaction: bool) -> None:
+        self._database = database
+        self._transaction = transaction
+
+    def __enter__(self) -> apsw.Connection:
+        self._connection, self._inode = self._database._take()
+        if self._transaction:
+            try:
+                self._connection.execute("BEGIN")
+            except BaseException:
+                self._database._drop(self._connection)
+                raise
+        return self._connection
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except apsw.Error:
+                self._database._drop(self._connection)
+                return
+        elif failure is not None and isinstance(failure, apsw.Error):
+            self._database._drop(self._connection)
+            return
+        self._database._give(self._connection, self._inode)
 
 
 def _unpacked_id(*keys: Any) -> str:

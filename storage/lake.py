@@ -38,6 +38,7 @@ from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
 from storage.compaction import Compactor
+from storage.database import Lent
 from storage.flush import Flusher
 from storage.index_queue import await_index
 from storage.keys import MasterKey
@@ -327,7 +328,7 @@ class Lake:
 
     def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
-        with self._database.reading() as connection:
+        with self._one_row() as connection:
             if number_of(resource_type, id) is not None:
                 return self._audit_events.read(connection, id)
             return reading.read(connection, self._bodies, resource_type, id, self._at(at))
@@ -336,7 +337,7 @@ class Lake:
         self, resource_type: str, id: str, version_id: int, *, at: AsOf | None = None
     ) -> Version:
         """One version that was there at `at`, tombstones included. FhirError `not-found`."""
-        with self._database.reading() as connection:
+        with self._one_row() as connection:
             if number_of(resource_type, id) is not None:
                 return self._audit_events.read(connection, id, version_id)
             return reading.vread(
@@ -582,6 +583,16 @@ class Lake:
         """`t`, current `resources` by type, `versions`, `hot_rows`, `segments`, `bytes` on disk."""
         with self._database.reading() as connection:
             return statistics.stats(connection, self._terms, self.folder)
+
+    def _one_row(self) -> Lent:
+        """A connection to read one version with.
+
+        It is one statement, which needs no transaction; what the audit log has to be told of it
+        (the patient) is another.
+        """
+        if audit_trail.current() is None:
+            return self._database.statement()
+        return self._database.reading()
 
     def _at(self, at: AsOf | None) -> int:
         """The commit that `at` stands for. Raises FhirError `value`."""

@@ -17,8 +17,8 @@ def pack(id: str) -> bytes | str:
             packed = bytes.fromhex(id.replace("-", ""))
         except ValueError:
             return id
-        # Upper-case digits, or dashes elsewhere, make another id.
-        if len(packed) == 16 and _text(packed) == id:
+        # Upper-case digits make another id; spaces or more dashes leave less than 16 bytes.
+        if len(packed) == 16 and id == id.lower():
             return packed
     return id
 

@@ -10,7 +10,7 @@ import apsw
 from schemas.outcomes import FhirError, error
 from storage.packed_ids import pack
 from storage.terms import Terms
-from storage.version_rows import COLUMNS, FROM, Bodies
+from storage.version_rows import COLUMNS, COLUMNS_AND_BODY, FROM, Bodies
 from storage.versions import Version
 
 _TYPE = "(SELECT id FROM term WHERE text = ?)"
@@ -18,16 +18,20 @@ _TYPE = "(SELECT id FROM term WHERE text = ?)"
 # Versions are numbered from 1 in SQLite's 64-bit integers.
 _MAX_VERSION = 2**63 - 1
 
+_READ = (
+    f"SELECT {COLUMNS_AND_BODY} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? AND r.t <= ? "
+    "ORDER BY r.version_id DESC LIMIT 1"
+)
+
 
 def read(
     connection: apsw.Connection, bodies: Bodies, resource_type: str, id: str, t: int
 ) -> Version:
-    """The version current at `t`. Raises FhirError `not-found` or `deleted`."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? AND r.t <= ? "
-        "ORDER BY r.version_id DESC LIMIT 1",
-        (resource_type, pack(id), t),
-    ).fetchall()
+    """The version current at `t`. Raises FhirError `not-found` or `deleted`.
+
+    One statement, so the connection need not be in a transaction.
+    """
+    rows = connection.execute(_READ, (resource_type, pack(id), t)).fetchall()
     if not rows:
         raise not_found(resource_type, id)
     version = bodies.load(connection, rows)[0]
@@ -48,11 +52,14 @@ def vread(
     version_id: int,
     t: int,
 ) -> Version:
-    """One version that was there at `t`, tombstones included. Raises FhirError `not-found`."""
+    """One version that was there at `t`, tombstones included. Raises FhirError `not-found`.
+
+    One statement, as `read`.
+    """
     rows: list[Any] = []
     if 0 < version_id <= _MAX_VERSION:
         rows = connection.execute(
-            f"SELECT {COLUMNS} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
+            f"SELECT {COLUMNS_AND_BODY} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
             "AND r.version_id = ? AND r.t <= ?",
             (resource_type, pack(id), version_id, t),
         ).fetchall()

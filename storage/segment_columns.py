@@ -12,10 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.parse import parse_resource
-from schemas.views import flat_columns, flatten
+from schemas.views import flat_columns
+from storage.flat_columns import ARROW_TYPES, flattened
 from storage.packed_ids import unpack
-from storage.versions import from_microseconds
 
 BASE = pa.schema(
     [
@@ -31,15 +30,6 @@ BASE = pa.schema(
     ]
 )
 
-_ARROW = {
-    "string": pa.string(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "list<string>": pa.list_(pa.string()),
-}
-
 # The rows of the version table that `table` takes, in the order of its columns but the flat ones.
 VERSION_COLUMNS = (
     "r.v, r.t, r.id, r.version_id, c.instant_us, r.method, r.deleted, "
@@ -51,7 +41,7 @@ VERSION_COLUMNS = (
 def schema(resource_type: str) -> pa.Schema:
     """The columns of a type's segments. A flat column never replaces one that every type has."""
     flat = [
-        pa.field(column.name, _ARROW[column.kind])
+        pa.field(column.name, ARROW_TYPES[column.kind])
         for column in flat_columns(resource_type)
         if column.name not in BASE.names
     ]
@@ -70,21 +60,23 @@ def sort_column(resource_type: str) -> str | None:
 def table(resource_type: str, rows: Sequence[Sequence[Any]]) -> pa.Table:
     """A table of versions, from rows of `VERSION_COLUMNS`, in the order given."""
     target = schema(resource_type)
-    columns: dict[str, list[Any]] = {name: [] for name in target.names}
-    flat_names = target.names[len(BASE.names) :]
-    for row in rows:
-        for name, value in zip(BASE.names, row, strict=True):
-            columns[name].append(value)
-        flat = flatten(parse_resource(row[8])) if row[8] else {}
-        for name in flat_names:
-            columns[name].append(flat.get(name))
-    columns["id"] = [unpack(key) for key in columns["id"]]
-    patients = columns["patient_id"]
-    columns["patient_id"] = [None if key is None else unpack(key) for key in patients]
-    columns["last_updated"] = [from_microseconds(value) for value in columns["last_updated"]]
-    columns["deleted"] = [bool(value) for value in columns["deleted"]]
-    arrays = [pa.array(columns[field.name], field.type) for field in target]
-    return pa.Table.from_arrays(arrays, schema=target)
+    if not rows:
+        return target.empty_table()
+    values = dict(zip(BASE.names, zip(*rows, strict=True), strict=True))
+    patients = {key: unpack(key) for key in set(values["patient_id"]) if key is not None}
+    values["id"] = [unpack(key) for key in values["id"]]
+    values["patient_id"] = [patients.get(key) for key in values["patient_id"]]
+    values["deleted"] = [bool(value) for value in values["deleted"]]
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for field in BASE:
+        microseconds = field.name == "last_updated"
+        array = pa.array(values[field.name], pa.int64() if microseconds else field.type)
+        columns[field.name] = array.cast(field.type) if microseconds else array
+    flat = flattened(resource_type, values["body"])
+    for column, found in zip(flat_columns(resource_type), flat, strict=True):
+        if column.name in target.names:
+            columns.setdefault(column.name, found)
+    return pa.Table.from_arrays([columns[name] for name in target.names], schema=target)
 
 
 def sorted_by_patient(resource_type: str, versions: pa.Table) -> pa.Table:

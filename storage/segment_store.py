@@ -10,10 +10,10 @@ from typing import Any
 
 import apsw
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.outcomes import FhirError, error
 from storage import segments
+from storage.body_pages import BodyPages, Page
 from storage.database import Database
 from storage.keystore import Keystore
 from storage.segment_files import SegmentFiles
@@ -24,11 +24,11 @@ SETTLING = 0  # its versions are being pointed to it; analytic queries read it
 LIVE = 1
 RETIRED = 2  # others have its rows; its file waits until no one can be reading it
 
-# Opened files kept for the next read: opening one costs as much as decoding a row group.
-_IDLE_FILES = 128
+# Opened files kept for the next read: opening one costs as much as decoding twenty pages.
+_OPEN_FILES = 256
 
-# Decoded bodies, kept in memory for reads of neighbours (a patient's resources lie together).
-_CACHE_BYTES = 64 * 2**20
+# Decoded pages, kept in memory for reads of neighbours (a patient's resources lie together).
+CACHE_BYTES = 64 * 2**20
 
 _COLUMNS = "s.id, t.text, s.file, s.rows, s.group_rows"
 _FROM = "segment s JOIN term t ON t.id = s.type"
@@ -45,7 +45,7 @@ class Segment:
 
 
 class SegmentStore:
-    """Opens segments; decodes and caches row groups; knows which are being read."""
+    """Opens segments; decodes and caches pages of bodies; knows which are being read."""
 
     def __init__(self, files: SegmentFiles, keystore: Keystore, database: Database) -> None:
         self.files = files
@@ -55,9 +55,8 @@ class SegmentStore:
         self._removed: set[int] = set()
         self._pins: Counter[int] = Counter()
         self._unpinned: deque[int] = deque()
-        self._idle: dict[int, list[Any]] = {}
-        self._idle_files = 0
-        self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
+        self._opened: OrderedDict[int, BodyPages] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, int, int], Page] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -98,10 +97,15 @@ class SegmentStore:
         `conflict` (it was erased while the reader was on its way).
         """
         found = self.get(connection, segment)
-        out: dict[int, bytes] = {}
-        for row_number in rows:
-            group, offset = divmod(row_number, found.group_rows)
-            out[row_number] = self._group(found, group)[offset].as_py()
+        try:
+            pages = self._open(found)
+            out: dict[int, bytes] = {}
+            for row_number in rows:
+                group, row = divmod(row_number, found.group_rows)
+                page, row = pages.locate(group, row)
+                out[row_number] = self._page(found, pages, group, page).body(row)
+        except (OSError, ValueError, pa.ArrowException) as failure:
+            raise found.file.failure(failure) from None
         return out
 
     # Who reads which segment
@@ -128,15 +132,13 @@ class SegmentStore:
                 self._pins[self._unpinned.popleft()] -= 1
             taken = [id for id in wanted if pinned or self._pins[id] <= 0]
             self._removed.update(taken)
-            idle = [file for id in taken for file in self._idle.pop(id, ())]
-            self._idle_files -= len(idle)
-            for key in [key for key in self._groups if key[0] in self._removed]:
-                self._bytes -= self._groups.pop(key).nbytes
+            for key in [key for key in self._pages if key[0] in self._removed]:
+                self._bytes -= self._pages.pop(key).size_bytes
             for id in taken:
                 self._segments.pop(id, None)
+                # Not closed: another thread may be reading. It is, when the last of them is done.
+                self._opened.pop(id, None)
                 del self._pins[id]
-        for file in idle:
-            file.close(force=True)
         return taken
 
     def explain(self, file: SegmentFile, exception: BaseException) -> FhirError:
@@ -161,14 +163,10 @@ class SegmentStore:
     def close(self) -> None:
         """Forget keys, opened files and decoded bodies."""
         with self._lock:
-            idle = [file for files in self._idle.values() for file in files]
-            self._idle.clear()
-            self._idle_files = 0
+            self._opened.clear()
             self._segments.clear()
-            self._groups.clear()
+            self._pages.clear()
             self._bytes = 0
-        for file in idle:
-            file.close(force=True)
 
     def _segment(self, row: Sequence[Any]) -> Segment:
         id, resource_type, name, rows, group_rows = row
@@ -189,51 +187,47 @@ class SegmentStore:
             key = self.keystore.segment_key(name)
         except FhirError as failure:
             raise self.explain(file, failure) from None
-        file = replace(file, decryption_properties=segments.decryption_properties(name, key))
+        file = replace(
+            file,
+            decryption_properties=segments.decryption_properties(name, key),
+            unwrap_data_key=segments.data_key_unwrapper(name, key),
+        )
         segment = Segment(id, resource_type, group_rows, file)
         with self._lock:
             if id not in self._removed:
                 segment = self._segments.setdefault(id, segment)
         return segment
 
-    def _group(self, segment: Segment, group: int) -> pa.ChunkedArray:
-        key = (segment.id, group)
+    def _open(self, segment: Segment) -> BodyPages:
         with self._lock:
-            bodies = self._groups.get(key)
-            if bodies is not None:
-                self._groups.move_to_end(key)
-                return bodies
-        try:
-            file = self._take(segment)
-            bodies = file.read_row_group(group, columns=["body"]).column(0)
-        except (OSError, ValueError, pa.ArrowException) as failure:
-            raise segment.file.failure(failure) from None
-        self._give(segment, file)
+            pages = self._opened.get(segment.id)
+            if pages is not None:
+                self._opened.move_to_end(segment.id)
+                return pages
+        pages = segment.file.open_bodies()
         with self._lock:
-            if key not in self._groups and segment.id not in self._removed:
-                self._groups[key] = bodies
-                self._bytes += bodies.nbytes
-            while self._bytes > _CACHE_BYTES and len(self._groups) > 1:
-                _, dropped = self._groups.popitem(last=False)
-                self._bytes -= dropped.nbytes
-        return bodies
+            if segment.id not in self._removed:
+                self._opened[segment.id] = pages
+                while len(self._opened) > _OPEN_FILES:
+                    self._opened.popitem(last=False)
+        return pages
 
-    def _take(self, segment: Segment) -> pq.ParquetFile:
-        """An opened file for one reader alone: a ParquetFile that threads share can deadlock."""
+    def _page(self, segment: Segment, pages: BodyPages, group: int, number: int) -> Page:
+        key = (segment.id, group, number)
         with self._lock:
-            idle = self._idle.get(segment.id)
-            if idle:
-                self._idle_files -= 1
-                return idle.pop()
-        return segment.file.open()
-
-    def _give(self, segment: Segment, file: pq.ParquetFile) -> None:
+            page = self._pages.get(key)
+            if page is not None:
+                self._pages.move_to_end(key)
+                return page
+        page = pages.page(group, number)
         with self._lock:
-            if self._idle_files < _IDLE_FILES and segment.id in self._segments:
-                self._idle.setdefault(segment.id, []).append(file)
-                self._idle_files += 1
-                return
-        file.close(force=True)
+            if key not in self._pages and segment.id not in self._removed:
+                self._pages[key] = page
+                self._bytes += page.size_bytes
+            while self._bytes > CACHE_BYTES and len(self._pages) > 1:
+                _, dropped = self._pages.popitem(last=False)
+                self._bytes -= dropped.size_bytes
+        return page
 
 
 def _erased() -> FhirError:

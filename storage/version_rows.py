@@ -19,8 +19,14 @@ COLUMNS = (
     "r.v, r.type, r.id, r.version_id, r.t, c.instant_us, r.method, r.deleted, "
     "r.segment, r.segment_row, r.patient"
 )
+# Where no transaction holds several statements together, the hot body comes with the row.
+COLUMNS_AND_BODY = (
+    f"{COLUMNS}, CASE WHEN r.segment IS NULL THEN (SELECT body FROM hot_body b WHERE b.v = r.v) END"
+)
 # CROSS JOIN: SQLite keeps the order, and looks the commit up for each version found.
 FROM = "version r CROSS JOIN commit_log c ON c.t = r.t"
+
+_BODY = 11  # of COLUMNS_AND_BODY
 
 ReadSegment = Callable[[apsw.Connection, int, Sequence[int]], dict[int, bytes]]
 
@@ -38,7 +44,7 @@ def current_row(
 
 
 class Bodies:
-    """Turns rows of `COLUMNS` into versions with their bodies, hot or flushed."""
+    """Turns rows of `COLUMNS` or `COLUMNS_AND_BODY` into versions with their bodies."""
 
     def __init__(self, terms: Terms, read_segment: ReadSegment) -> None:
         """`read_segment(connection, segment, rows)` gives the bodies in a segment, by row."""
@@ -46,7 +52,10 @@ class Bodies:
         self._read_segment = read_segment
 
     def load(self, connection: apsw.Connection, rows: Iterable[Sequence[Any]]) -> list[Version]:
-        """The versions of the rows, in their order, in the rows' own read transaction."""
+        """The versions of the rows, in their order.
+
+        Rows of `COLUMNS` must have been read in the transaction that is still open.
+        """
         rows = list(rows)
         flushed: dict[int, list[int]] = {}
         for row in rows:
@@ -89,7 +98,10 @@ def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> lis
 def _hot(connection: apsw.Connection, row: Sequence[Any]) -> bytes:
     if row[7]:
         return b""
-    body = connection.execute("SELECT body FROM hot_body WHERE v = ?", (row[0],)).get
+    if len(row) > _BODY:
+        body = row[_BODY]
+    else:
+        body = connection.execute("SELECT body FROM hot_body WHERE v = ?", (row[0],)).get
     if body is None:
         raise error(
             "internal",

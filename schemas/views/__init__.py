@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from schemas.dates import date_range, to_datetime
-from schemas.element_path import branches, evaluator, root_keys
+from schemas.element_path import Branch, branches, evaluator, root_keys
 from schemas.structure import RESOURCE_TYPES
 
 VIEWS: dict[str, tuple[str, ...]] = {
@@ -86,6 +86,15 @@ def flat_columns(resource_type: str) -> list[FlatColumn]:
     return list(view.columns) if view is not None else []
 
 
+def column_paths(resource_type: str) -> list[tuple[FlatColumn, tuple[Branch, ...]]]:
+    """Each of `flat_columns`, with the compiled path that its values are found at.
+
+    For whoever evaluates many resources at once; `flatten` is what the result must equal.
+    """
+    view = _compiled(resource_type)
+    return list(zip(view.columns, view.paths, strict=True)) if view is not None else []
+
+
 def view_columns(view: str) -> list[FlatColumn]:
     """The columns of a view: of all its types, or for `nlp_entity` those that all have.
 
@@ -125,6 +134,7 @@ class _Compiled:
     """A compiled definition: cells by a key of the resource without which they are empty."""
 
     columns: tuple[FlatColumn, ...]
+    paths: tuple[tuple[Branch, ...], ...]
     empty: dict[str, Any]
     by_key: dict[str, list[Cell]]
     always: list[Cell]
@@ -153,6 +163,7 @@ def _compile(definition: dict[str, Any]) -> _Compiled:
     if resource_type not in RESOURCE_TYPES:
         raise ValueError(f"view {name}: {resource_type!r} is not a resource type of R4")
     columns: list[FlatColumn] = []
+    paths: list[tuple[Branch, ...]] = []
     by_key: dict[str, list[Cell]] = {}
     always: list[Cell] = []
     seen = set(STORAGE_COLUMNS)
@@ -173,13 +184,15 @@ def _compile(definition: dict[str, Any]) -> _Compiled:
                 kind = "list<string>"
             columns.append(FlatColumn(label, kind))
             found = branches(described["path"], resource_type)
+            paths.append(tuple(found))
             cell = (label, evaluator(found), _CONVERT[kind])
             keys = root_keys(found)
             for key in keys or ():
                 by_key.setdefault(key, []).append(cell)
             if keys is None:
                 always.append(cell)
-    return _Compiled(tuple(columns), dict.fromkeys(c.name for c in columns), by_key, always)
+    empty = dict.fromkeys(column.name for column in columns)
+    return _Compiled(tuple(columns), tuple(paths), empty, by_key, always)
 
 
 def _string(items: list[Any]) -> str | None:

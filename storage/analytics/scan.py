@@ -1,8 +1,9 @@
 """The views of a snapshot as DuckDB relations, decrypted only as far as they are read.
 
-Columns that a query can be seen to need come from the column cache; a query that reads bodies or
-all columns goes through a lazy dataset instead, so that its filters and projections decide what is
-decrypted. Which of the two is used never changes an answer.
+Columns that a query can be seen to need come from the column cache. A query that computes with
+bodies goes through a lazy dataset instead, so that its filters and projections decide what is
+decrypted; for one that only hands them through, places stand for them until the answer is known.
+Which of these is used never changes an answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from schemas import views
 from schemas.structure import RESOURCE_TYPES
 from schemas.views import VIEW_FILTERS, VIEWS
 from storage.analytics import derived_rows, segment_columns
+from storage.analytics.body_places import EXPRESSION, PLACE, BodyPlaces, NoPlaces
 from storage.analytics.column_cache import CACHE
 from storage.analytics.source import SnapshotSource
 
@@ -67,10 +69,12 @@ def register(
     snapshot: SnapshotSource,
     view: str,
     names: frozenset[str] | None,
+    places: BodyPlaces | None = None,
 ) -> None:
     """Make `view` a relation of `connection`, showing the versions current in `snapshot`.
 
-    `names` limits the columns to those whose lower-case name is in it (None: all columns).
+    `names` limits the columns to those whose lower-case name is in it (None: all columns). With
+    `places`, the column `body` holds these instead of bodies, where the view has that column.
     """
     if view == COMPONENT_VIEW:
         table = derived_rows.observation_components(snapshot)
@@ -92,7 +96,9 @@ def register(
         medications = derived_rows.medications(snapshot)
     branches = []
     for number, resource_type in enumerate(view_types(view)):
-        branches += _type_branches(connection, snapshot, resource_type, wanted, f"{view}_{number}")
+        branches += _type_branches(
+            connection, snapshot, resource_type, wanted, f"{view}_{number}", places
+        )
     if not branches:
         branches = [_empty_branch(wanted)]
     union = " UNION ALL ".join(branches)
@@ -125,7 +131,10 @@ def _type_branches(
     resource_type: str,
     wanted: dict[str, str],
     relation: str,
+    places: BodyPlaces | None,
 ) -> list[str]:
+    late = places if "body" in wanted else None
+    decoded = [name for name in wanted if late is None or name != "body"]
     hot = snapshot.hot_rows(resource_type)
     segments = snapshot.segments(resource_type)
     if not segments and not hot.num_rows:
@@ -134,11 +143,13 @@ def _type_branches(
     if isinstance(hidden, pa.ChunkedArray):
         hidden = hidden.combine_chunks()
     branches = []
-    if segments and not _fits_cache(segments, wanted):
+    if segments and not _fits_cache(segments, decoded):
+        if late is not None:
+            raise NoPlaces
         branches.append(_lazy_branch(connection, segments, hidden, wanted, relation, resource_type))
         segments = []
     if segments or hot.num_rows:
-        table, masked = _current_columns(segments, hot, hidden, [*wanted, "deleted"])
+        table, masked = _current_columns(segments, hot, hidden, decoded, late)
         if not table.num_rows:
             return branches
         connection.register(f"__lake_{relation}_columns", table)
@@ -148,7 +159,7 @@ def _type_branches(
     return branches
 
 
-def _fits_cache(segments: Sequence[segment_columns.SegmentSource], wanted: dict[str, str]) -> bool:
+def _fits_cache(segments: Sequence[segment_columns.SegmentSource], wanted: Sequence[str]) -> bool:
     if "body" in wanted:
         return False
     footers = [segment_columns.footer(segment) for segment in segments]
@@ -180,11 +191,15 @@ def _current_columns(
     hot: pa.Table,
     hidden: pa.Array,
     names: Sequence[str],
+    places: BodyPlaces | None,
 ) -> tuple[pa.Table, bool]:
     """The named columns of segments and hot rows, and whether a `_current` column is needed."""
+    segment_columns.load(segments, names)
     pieces: list[tuple[dict[str, pa.ChunkedArray], pa.ChunkedArray | None, int]] = []
     for segment in segments:
         found = segment_columns.columns(segment, names)
+        if places is not None:
+            found[PLACE] = pa.chunked_array([places.of_segment(segment)])
         pieces.append((found, segment_columns.current_rows(segment, hidden), segment.rows))
     if hot.num_rows:
         gone = hot["deleted"]
@@ -193,6 +208,8 @@ def _current_columns(
         live = hot.filter(pc.invert(gone))
         if live.num_rows:
             held = {name: live[name] for name in names if name in live.column_names}
+            if places is not None:
+                held[PLACE] = pa.chunked_array([places.of_hot_rows(live["body"])])
             pieces.append((held, None, live.num_rows))
     masked = any(mask is not None for _, mask, _ in pieces)
     types: dict[str, pa.DataType] = {}
@@ -205,6 +222,11 @@ def _current_columns(
         for found, _, rows in pieces:
             chunks += _chunks(found.get(name), arrow_type, rows)
         joined[name] = pa.chunked_array(chunks, arrow_type)
+    if not joined:
+        # A table without columns has no rows either, and `count(*)` wants to know how many.
+        joined["_row"] = pa.chunked_array(
+            [pa.nulls(rows, pa.int8()) for *_, rows in pieces], pa.int8()
+        )
     if masked:
         flags: list[pa.Array] = []
         for _, mask, rows in pieces:
@@ -228,6 +250,8 @@ def _selection(wanted: dict[str, str], present: set[str], resource_type: str) ->
     for name, sql_type in wanted.items():
         if name == "resource_type":
             listed.append(f"'{resource_type}' AS resource_type")
+        elif name == "body" and PLACE in present:
+            listed.append(f"{EXPRESSION} AS body")
         elif name not in present:
             listed.append(f'NULL::{sql_type} AS "{name}"')
         elif name == "body":

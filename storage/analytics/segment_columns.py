@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,10 +17,17 @@ import pyarrow.parquet as pq
 
 from schemas.outcomes import FhirError, error
 from storage.analytics.column_cache import CACHE
-from storage.analytics.source import SegmentSource
+from storage.analytics.source import BodyReader, SegmentSource
 
 # Never kept decoded: as large as the lake itself, or nearly unique in every row.
 _NEVER_DICTIONARY = frozenset({"id", "body"})
+
+
+# A segment's opened pages: their table, a cipher, a file descriptor.
+_READER_BYTES = 64 * 1024
+
+# Decrypts and decodes segments side by side; each thread opens its own file.
+_POOL = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "chartlake-columns")
 
 
 @dataclass(frozen=True)
@@ -25,12 +35,16 @@ class Footer:
     """What a segment's encrypted footer says, kept so that a query opens only what it reads.
 
     `patient_ranges` has the least and greatest `patient_id` of each row group, or None where the
-    writer left no statistics.
+    writer left no statistics; `v_range` the same of the segment's `v`. `column_bytes` is what
+    columns take decompressed, by the segment's first row group. `any_deleted` is False where no
+    row is a deletion.
     """
 
     schema: pa.Schema
     patient_ranges: tuple[tuple[str, str] | None, ...]
     column_bytes: dict[str, int]
+    v_range: tuple[int, int] | None
+    any_deleted: bool
 
 
 @contextmanager
@@ -59,26 +73,60 @@ def footer(segment: SegmentSource) -> Footer:
     def read() -> Footer:
         with _open(segment) as file:
             metadata, schema = file.metadata, file.schema_arrow
+            groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             sizes: dict[str, int] = {}
-            ranges: list[tuple[str, str] | None] = []
-            for group in range(metadata.num_row_groups):
-                row_group = metadata.row_group(group)
-                patients = None
-                for index in range(row_group.num_columns):
-                    column = row_group.column(index)
+            at: dict[str, int] = {}
+            if groups:
+                # All columns of all row groups would take longer to go through than to read one.
+                share = metadata.num_rows / groups[0].num_rows
+                for index in range(metadata.num_columns):
+                    column = groups[0].column(index)
                     name = column.path_in_schema.split(".", 1)[0]
-                    sizes[name] = sizes.get(name, 0) + column.total_uncompressed_size
-                    if name == "patient_id" and column.is_stats_set:
-                        statistics = column.statistics
-                        if statistics is not None and statistics.has_min_max:
-                            patients = (statistics.min, statistics.max)
-                ranges.append(patients)
-        return Footer(schema, tuple(ranges), sizes)
+                    at[name] = index
+                    sizes[name] = sizes.get(name, 0) + int(column.total_uncompressed_size * share)
+            patients = tuple(_range(group, at.get("patient_id")) for group in groups)
+            versions = [_range(group, at.get("v")) for group in groups]
+            deleted = [_range(group, at.get("deleted")) for group in groups]
+        known = [one for one in versions if one is not None]
+        v_range = (min(v for v, _ in known), max(v for _, v in known)) if known else None
+        return Footer(
+            schema,
+            patients,
+            sizes,
+            v_range if len(known) == len(groups) else None,
+            any(one is None or one[1] for one in deleted),
+        )
 
     return CACHE.get_or(segment.cache_key, "footer", read, lambda _: 4096)
 
 
-def columns(segment: SegmentSource, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
+def _range(group: pq.RowGroupMetaData, column: int | None) -> tuple[Any, Any] | None:
+    """The least and greatest value of a column in a row group, where the writer left them."""
+    found = group.column(column) if column is not None else None
+    if found is None or not found.is_stats_set:
+        return None
+    statistics = found.statistics
+    return (statistics.min, statistics.max) if statistics and statistics.has_min_max else None
+
+
+def load(segments: Sequence[SegmentSource], names: Sequence[str]) -> None:
+    """Bring columns of several segments into the cache, on all cores."""
+
+    def lacks(segment: SegmentSource) -> bool:
+        key = segment.cache_key
+        known: Footer | None = CACHE.get(key, "footer")
+        return known is None or any(
+            CACHE.get(key, name) is None for name in names if name in known.schema.names
+        )
+
+    missing = [segment for segment in segments if lacks(segment)]
+    if len(missing) > 1:
+        list(_POOL.map(lambda segment: columns(segment, names, threads=False), missing))
+
+
+def columns(
+    segment: SegmentSource, names: Iterable[str], *, threads: bool = True
+) -> dict[str, pa.ChunkedArray]:
     """Whole columns, decrypted and cached; strings dictionary-encoded (smaller and faster).
 
     A column that the segment was written without (an older release's segment) is left out.
@@ -98,7 +146,7 @@ def columns(segment: SegmentSource, names: Iterable[str]) -> dict[str, pa.Chunke
     if missing:
         encoded = [n for n in missing if encoded_type(n, schema.field(n).type) is not None]
         with _open(segment, encoded) as file:
-            table = file.read(columns=missing)
+            table = file.read(columns=missing, use_threads=threads)
         for name in missing:
             column = table.column(name)
             found[name] = column
@@ -123,11 +171,15 @@ def current_rows(segment: SegmentSource, hidden: pa.Array) -> pa.ChunkedArray | 
     """
     path = segment.cache_key
     if len(hidden):
-        low, high = CACHE.get_or(path, "v range", lambda: _v_range(segment), lambda _: 64)
+        low, high = footer(segment).v_range or CACHE.get_or(
+            path, "v range", lambda: _v_range(segment), lambda _: 64
+        )
         hidden = hidden.filter(pc.and_(pc.greater_equal(hidden, low), pc.less_equal(hidden, high)))
     digest = hashlib.blake2b(_bytes(hidden), digest_size=16).hexdigest()
 
     def mask() -> tuple[pa.ChunkedArray | None]:
+        if not len(hidden) and not footer(segment).any_deleted:
+            return (None,)
         gone = columns(segment, ["deleted"])["deleted"]
         if len(hidden):
             v = columns(segment, ["v"])["v"]
@@ -175,19 +227,39 @@ def rows_where(
 def _matching_rows(
     segment: SegmentSource, groups: list[int], key: str, values: pa.Array, names: Sequence[str]
 ) -> pa.Table | None:
-    wanted = list(dict.fromkeys([*names, key]))
+    wanted = [name for name in dict.fromkeys([*names, key]) if name != "body"]
+    places: list[pa.Array] = []
+    pieces: list[pa.Table] = []
     with _open(segment) as file:
-        # The key column first: bodies are a hundred times larger, and most row groups that may
-        # hold a value do not.
-        holding = [
-            group
-            for group in groups
-            if pc.any(pc.is_in(file.read_row_group(group, [key])[0], value_set=values)).as_py()
-        ]
-        if not holding:
-            return None
-        table = file.read_row_groups(holding, wanted)
-    return table.filter(pc.is_in(table[key], value_set=values))
+        begins = [0]
+        for group in range(file.num_row_groups):
+            begins.append(begins[-1] + file.metadata.row_group(group).num_rows)
+        for group in groups:
+            # The key column first: most row groups that may hold a value do not.
+            matching = pc.is_in(file.read_row_group(group, [key])[0], value_set=values)
+            found = pc.indices_nonzero(matching.combine_chunks())
+            if len(found):
+                pieces.append(file.read_row_group(group, wanted).take(found))
+                places.append(pc.add(found.cast(pa.int64()), begins[group]))
+    if not pieces:
+        return None
+    table = pa.concat_tables(pieces)
+    if "body" in names:
+        rows = pa.concat_arrays(places).to_pylist()
+        bodies = pa.array(list(read_bodies(segment, rows)), pa.binary())
+        table = table.append_column("body", bodies)
+    return table
+
+
+def read_bodies(segment: SegmentSource, rows: Sequence[int]) -> Iterator[bytes]:
+    """The bodies in some rows, a page of them at a time. Raises FhirError."""
+    try:
+        reader: BodyReader = CACHE.get_or(
+            segment.cache_key, "bodies", segment.open_bodies, lambda _: _READER_BYTES
+        )
+        yield from reader.read(rows)
+    except (OSError, ValueError, pa.ArrowException) as failure:
+        raise segment.failure(failure) from None
 
 
 def dataset(segments: Sequence[SegmentSource]) -> ds.Dataset:

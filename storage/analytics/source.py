@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.fs as fs
 
 from schemas.outcomes import FhirError
+
+
+class BodyReader(Protocol):
+    """Reads the bodies of one segment by row; for many threads."""
+
+    def read(self, rows: Iterable[int]) -> Iterator[bytes]:
+        """The bodies in some rows, in their order; faster when the rows ascend."""
 
 
 class SegmentSource(Protocol):
@@ -41,6 +48,9 @@ class SegmentSource(Protocol):
     @property
     def rows(self) -> int:
         """Number of versions in the segment."""
+
+    def open_bodies(self) -> BodyReader:
+        """Reads single bodies. Opening and reading raise OSError, ArrowException or ValueError."""
 
     def failure(self, exception: BaseException) -> FhirError:
         """What to tell a client when reading the segment raised `exception`."""

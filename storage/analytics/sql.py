@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from schemas.outcomes import FhirError, error
 from storage import audit_trail
 from storage.analytics import scan
+from storage.analytics.body_places import BodyPlaces, NoPlaces
 from storage.analytics.session import Session, open_session
 from storage.analytics.source import SnapshotSource
 from storage.analytics.sql_errors import no_such_view, query_error, timeout_error, unread_segment
@@ -44,29 +46,76 @@ def run(
     `not-supported` (more than one statement, or not a read), `timeout` (longer than
     `timeout_s` seconds), `too-large` (more memory than allowed). No message quotes data.
     """
+    deadline = time.monotonic() + timeout_s
     with open_session(timeout_s) as session:
         try:
             statement = inspect(session.connection, query)
+        except duckdb.Error as exc:
+            raise query_error(exc) from None
+    if statement.passes_bodies:
+        try:
+            with open_session(timeout_s) as session:
+                places = BodyPlaces()
+                register_views(session, snapshot, statement, places)
+                _tell_views(statement)
+                answer = _fetch(session, query, parameters, max_rows)
+                return _with_bodies(session, answer, places)
+        except (NoPlaces, duckdb.Error, OSError, pa.ArrowException):
+            if time.monotonic() >= deadline:
+                raise timeout_error(timeout_s) from None
+            # Whatever is wrong with the query is told of it as it was sent.
+    with open_session(deadline - time.monotonic()) as session:
+        try:
             register_views(session, snapshot, statement)
             _tell_views(statement)
             if session.timed_out:
                 raise timeout_error(timeout_s)
-            return _fetch(session, statement.text, parameters, max_rows)
+            return _fetch(session, query, parameters, max_rows)
         except FhirError:
             raise
         except (duckdb.Error, OSError, pa.ArrowException) as exc:
+            if session.timed_out or "INTERRUPT" in str(exc)[:16]:
+                raise timeout_error(timeout_s) from None
             raise _explain(session, snapshot, exc, query) from None
 
 
-def register_views(session: Session, snapshot: SnapshotSource, statement: Statement) -> None:
-    """Register each view that the statement names, with no more columns than it can mean."""
+def register_views(
+    session: Session,
+    snapshot: SnapshotSource,
+    statement: Statement,
+    places: BodyPlaces | None = None,
+) -> None:
+    """Register each view that the statement names, with no more columns than it can mean.
+
+    With `places`, their columns `body` hold these.
+    """
     lists_views = statement.lists_relations
     for view in scan.view_names():
         if view in statement.tables:
             names = None if view in statement.whole else statement.names
-            scan.register(session.connection, snapshot, view, names)
+            scan.register(session.connection, snapshot, view, names, places)
         elif lists_views:
             scan.register_empty(session.connection, view)
+
+
+def _with_bodies(session: Session, answer: Table, places: BodyPlaces) -> Table:
+    others = answer.arrow.nbytes
+
+    def check(body_bytes: int) -> None:
+        if session.timed_out:
+            raise timeout_error(session.timeout_s)
+        _check_size(others + body_bytes)
+
+    return Table(places.filled(answer.arrow, check), truncated=answer.truncated)
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > _MAX_RESULT_BYTES:
+        raise error(
+            "too-large",
+            f"the answer is larger than {_MAX_RESULT_BYTES // 2**20} MiB; select fewer "
+            "columns or fewer rows",
+        )
 
 
 def _tell_views(statement: Statement) -> None:
@@ -93,12 +142,7 @@ def _fetch(
             truncated = True
         rows += batch.num_rows
         size_bytes += batch.nbytes
-        if size_bytes > _MAX_RESULT_BYTES:
-            raise error(
-                "too-large",
-                f"the answer is larger than {_MAX_RESULT_BYTES // 2**20} MiB; select fewer "
-                "columns or fewer rows",
-            )
+        _check_size(size_bytes)
         batches.append(batch)
         if truncated:
             break
@@ -106,8 +150,6 @@ def _fetch(
 
 
 def _explain(session: Session, snapshot: SnapshotSource, exc: Exception, query: str) -> FhirError:
-    if session.timed_out or "INTERRUPT" in str(exc)[:16]:
-        return timeout_error(session.timeout_s)
     unread = unread_segment(snapshot, exc)
     if unread is not None:
         return unread

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from schemas.outcomes import FhirError, error
+from storage.analytics.passed_bodies import passes_bodies
 from storage.analytics.sql_errors import without_values
 
 # EXPLAIN cannot be serialised, so it is taken off and what it explains is looked at.
@@ -55,6 +56,7 @@ class Statement:
     does no harm), `names` every identifier or string of the statement in lower case: a superset
     of the columns it can mean by name. `whole` has the tables of which it can mean columns that it
     does not name (`*`, `COLUMNS(...)`, a natural join, a row by its table's name).
+    `passes_bodies` is set where bodies go into the answer and nowhere else.
     `lists_relations` is set where it reads the catalog (`SHOW TABLES`, `information_schema`).
     """
 
@@ -62,6 +64,7 @@ class Statement:
     tables: frozenset[str]
     names: frozenset[str]
     whole: frozenset[str]
+    passes_bodies: bool
     lists_relations: bool
 
 
@@ -103,6 +106,8 @@ def inspect(connection: duckdb.DuckDBPyConnection, query: str) -> Statement:
         tables=frozenset(tables),
         names=frozenset(text.lower() for text in _strings(tree["statements"])),
         whole=_whole(nodes, tables),
+        passes_bodies=explained is None
+        and passes_bodies(tree["statements"][0]["node"], frozenset(_relations(nodes) | tables)),
         lists_relations=any(_reads_catalog(node) for node in nodes),
     )
 
@@ -163,11 +168,7 @@ def _reads_catalog(node: dict[str, Any]) -> bool:
 def _whole(nodes: list[dict[str, Any]], tables: set[str]) -> frozenset[str]:
     # `SELECT o FROM observation o` is the whole row as a struct. A column that happens to be
     # spelt like a relation costs the shortcut, never the answer.
-    relations = tables | {
-        str(node["alias"]).lower()
-        for node in nodes
-        if node.get("type") in _RELATIONS and node.get("alias")
-    }
+    relations = tables | _relations(nodes)
     found: set[str] = set()
     for node in nodes:
         kind = node.get("type")
@@ -181,6 +182,15 @@ def _whole(nodes: list[dict[str, Any]], tables: set[str]) -> frozenset[str]:
                 return frozenset(tables)  # `o.*` of an outer query's relation
             found |= joined
     return frozenset(found)
+
+
+def _relations(nodes: list[dict[str, Any]]) -> set[str]:
+    """The aliases of relations."""
+    return {
+        str(node["alias"]).lower()
+        for node in nodes
+        if node.get("type") in _RELATIONS and node.get("alias")
+    }
 
 
 def _only_name(column: dict[str, Any]) -> str | None:

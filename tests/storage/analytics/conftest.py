@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,15 @@ def segment_schema(resource_type: str) -> pa.Schema:
 
 
 @dataclass(frozen=True)
+class WholeColumn:
+    bodies: list[bytes]
+
+    def read(self, rows: Iterable[int]) -> Iterator[bytes]:
+        for row in rows:
+            yield self.bodies[row]
+
+
+@dataclass(frozen=True)
 class Segment:
     file: Path
     decryption_properties: Any
@@ -70,6 +79,12 @@ class Segment:
     @property
     def cache_key(self) -> str:
         return str(self.file)
+
+    def open_bodies(self) -> WholeColumn:
+        column = pq.read_table(
+            self.file, columns=["body"], decryption_properties=self.decryption_properties
+        )["body"]
+        return WholeColumn(column.to_pylist())
 
     def failure(self, exception: BaseException) -> FhirError:
         return error("internal", f"segment {self.name} cannot be read ({type(exception).__name__})")

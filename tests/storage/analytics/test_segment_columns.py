@@ -46,19 +46,29 @@ def test_patient_rows_open_only_the_patients_row_groups(
     segment: segment_columns.SegmentSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    original = pq.ParquetFile.read_row_groups
+    original = pq.ParquetFile.read_row_group
 
-    def spy(self: pq.ParquetFile, groups: list[int], columns: list[str]) -> pa.Table:
-        read.extend(groups)
-        return original(self, groups, columns)
+    def spy(self: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
+        read.append(group)
+        return original(self, group, columns)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", spy)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", spy)
     found = segment_columns.patient_rows(segment, "p3", ["id"])
     assert found is not None
     assert sorted(found["id"].to_pylist()) == ["o13", "o18", "o3", "o8"]
-    assert read == [3]
+    assert set(read) == {3}
     assert segment_columns.patient_rows(segment, "p9", ["id"]) is None
     assert segment_columns.patient_rows(segment, "p22", ["id"]) is None
+
+
+def test_bodies_come_with_the_rows_they_belong_to(segment: segment_columns.SegmentSource) -> None:
+    with segment_columns._open(segment) as file:
+        whole = file.read(["id", "body"]).to_pylist()
+    for person in ("p0", "p3"):
+        found = segment_columns.patient_rows(segment, person, ["id", "body"])
+        assert found is not None and found.num_rows
+        for row in found.select(["id", "body"]).to_pylist():
+            assert row in whole
 
 
 def test_rows_by_key(segment: segment_columns.SegmentSource) -> None:
