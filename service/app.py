@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from service import errors
+from service import erasing, errors
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
@@ -28,7 +28,9 @@ from service.interactions import (
     update,
     vread,
 )
-from service.operations import cohorts, health, nlp, notes, sql, timeline, validate
+from service.jobs import JobRunner
+from service.operations import cohorts, erase, health, nlp, notes, sql, timeline, validate
+from service.operations import jobs as job_operations
 from service.response_headers import ResponseHeaders
 from service.settings import Settings, check_exposure, check_read_only
 from storage.lake import Lake
@@ -37,6 +39,8 @@ from storage.lake import Lake
 FHIR_ROUTERS = (
     capabilities.router,
     bundle.router,
+    job_operations.router,
+    erase.router,
     validate.router,
     timeline.router,
     nlp.router,
@@ -57,7 +61,7 @@ PLAIN_ROUTERS = (
     sql.router,
 )
 # All that these do is change something. Others that may (a batch) are refused by the lake itself.
-WRITING_ROUTERS = (create.router, update.router, delete.router, notes.router)
+WRITING_ROUTERS = (create.router, update.router, delete.router, erase.router, notes.router)
 
 
 def create_app(lake: Lake, settings: Settings) -> FastAPI:
@@ -73,12 +77,16 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes)
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)
+    jobs = JobRunner(lake.jobs, erasing.handlers(lake))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         enricher.start()
         anchor.start()
+        if not lake.read_only:
+            jobs.start()
         yield
+        jobs.stop()
         anchor.stop()
         enricher.stop()
 
@@ -90,7 +98,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
         redoc_url=None,
         default_response_class=JSONResponse,
     )
-    app.state.context = Context(lake, ingest, enricher, settings)
+    app.state.context = Context(lake, ingest, enricher, settings, jobs)
     app.state.settings = settings
     errors.install(app)
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None

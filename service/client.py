@@ -6,9 +6,11 @@ lake.timeline("patient-id")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -135,6 +137,20 @@ class Chartlake:
         """What the NLP found in a stored note, waiting for it if need be."""
         return self._json("GET", f"/notes/{note_id}/findings", params={"wait": wait_s})
 
+    def erase(
+        self, keys: Sequence[tuple[str, str]], reason: str, *, keep_derived: bool = False
+    ) -> dict[str, Any]:
+        """Erase all versions of one resource, and wait until it is done; what was erased."""
+        if len(keys) != 1:
+            raise ServiceError(0, "a service erases one resource at a time")
+        (resource_type, id), options = keys[0], {"keepDerived": keep_derived}
+        return self._erase(f"/fhir/{resource_type}/{id}/$erase", reason, options)
+
+    def purge(self, id: str, reason: str, *, include_shared: bool = False) -> dict[str, Any]:
+        """Erase a patient's whole record, and wait until it is done; what was erased."""
+        options = {"includeShared": include_shared}
+        return self._erase(f"/fhir/Patient/{id}/$purge", reason, options)
+
     def timeline(self, patient_id: str, **params: str | int) -> list[dict[str, Any]]:
         """A patient's events in clinical order; `at` a commit or an instant: as known then."""
         events: list[dict[str, Any]] = self._json(
@@ -155,13 +171,29 @@ class Chartlake:
             body["at"] = at
         return self._json("POST", "/sql", json=body)
 
-    def _json(self, method: str, url: str, **options: Any) -> Any:
+    def _erase(self, url: str, reason: str, options: dict[str, bool]) -> dict[str, Any]:
+        parts: list[dict[str, Any]] = [{"name": "reason", "valueString": reason}]
+        parts += [{"name": name, "valueBoolean": value} for name, value in options.items()]
+        body = {"resourceType": "Parameters", "parameter": parts}
+        started = self._request("POST", url, json=body)
+        # The path alone: behind a proxy the service may know itself by another name.
+        status = urlsplit(started.headers["content-location"]).path
+        status = status[status.index("/fhir/") :]
+        while (answer := self._request("GET", status)).status_code == 202:
+            time.sleep(min(float(answer.headers.get("retry-after", "1")), 1.0))
+        return _erased(answer.json())
+
+    def _request(self, method: str, url: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, url, **options)
         except httpx.TransportError as failure:
             raise ServiceError(0, f"the service cannot be reached: {failure}") from None
         if response.status_code >= 400:
             raise ServiceError(response.status_code, explain(response))
+        return response
+
+    def _json(self, method: str, url: str, **options: Any) -> Any:
+        response = self._request(method, url, **options)
         if "at" in (options.get("params") or {}) or "at" in (options.get("json") or {}):
             self.notices.append(f"as of commit {response.headers.get(COMMIT_HEADER)}")
         erasures = response.headers.get(ERASURES_HEADER)
@@ -186,3 +218,24 @@ def explain(response: httpx.Response) -> str:
         place = ", ".join(issue.get("expression", []))
         parts.append((f"{place}: " if place else "") + issue.get("diagnostics", issue["code"]))
     return "; ".join(parts) or f"HTTP {response.status_code}"
+
+
+def _erased(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The result of an erase from its Parameters."""
+    found: dict[str, Any] = {"resources": {}}
+    for part in parameters.get("parameter", []):
+        if part["name"] == "resources":
+            found["resources"].update([_count(part)])
+        elif part["name"] in ("shared", "referring"):
+            values = {p["name"]: p.get("valueInteger", 0) for p in part["part"]}
+            named = [p["valueString"] for p in part["part"] if p["name"] == "examples"]
+            types = dict(_count(p) for p in part["part"] if p["name"] == "types")
+            found[part["name"]] = {"total": values["total"], "types": types, "examples": named}
+        else:
+            found[part["name"]] = part.get("valueInteger", part.get("valueString"))
+    return found
+
+
+def _count(part: dict[str, Any]) -> tuple[str, int]:
+    members = {p["name"]: p.get("valueString", p.get("valueInteger")) for p in part["part"]}
+    return members["type"], members["count"]

@@ -11,6 +11,7 @@ from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
 from service.enrich import Enricher
 from service.ingest import Ingest
+from service.jobs import JobRunner
 from service.request_body import fhir_body
 from service.settings import Settings
 from storage.lake import Lake
@@ -24,6 +25,7 @@ class Context:
     ingest: Ingest
     enricher: Enricher
     settings: Settings
+    jobs: JobRunner
 
     def base(self, request: Request) -> str:
         """FHIR base URL for links, without a slash at its end."""

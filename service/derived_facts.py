@@ -74,6 +74,14 @@ def withdrawal(lake: Lake, note_id: str) -> list[Put | Delete]:
     return replacement(lake, note_id, [])
 
 
+def note_is_there(lake: Lake, note: Version) -> bool:
+    """Whether this version of a note is still stored: it may have been erased."""
+    try:
+        return lake.vread("DocumentReference", note.id, note.version_id).t == note.t
+    except FhirError:
+        return False
+
+
 def failure_id(note: Version) -> str:
     """Logical id of the failure record of one version of a note."""
     digest = hashlib.sha256(f"{note.id}/{note.version_id}".encode()).hexdigest()

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from service.derived_facts import (
     derived_from,
     failure_event,
     failure_id,
+    note_is_there,
     replacement,
     withdrawal,
 )
@@ -71,6 +73,7 @@ class Enricher:
     def __init__(self, lake: Lake, ingest: Ingest, settings: Settings) -> None:
         """Nothing runs until `start`."""
         self.lake = lake
+        lake.on_erase(self.forget)
         self.ingest = ingest
         self.settings = settings
         self.state = "loading" if settings.nlp else "off"
@@ -91,6 +94,12 @@ class Enricher:
         if self.settings.nlp and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="enrich", daemon=True)
             self._thread.start()
+
+    def forget(self, erased: Collection[tuple[str, str]]) -> None:
+        """Let go of what is remembered of notes that were erased."""
+        for id, version_id in list(self._mentions):
+            if ("DocumentReference", id) in erased:
+                self._mentions.pop((id, version_id), None)
 
     def stop(self) -> None:
         """Stop at once; what is not read yet is read after the next start."""
@@ -172,14 +181,15 @@ class Enricher:
         except (TimeoutError, BrokenProcessPool, CancelledError):
             self._asked.kill()
             raise _too_long() from None
-        self._remember(key, mentions)
+        self._remember(note, mentions)
         return list(mentions)
 
-    def _remember(self, key: Key, mentions: list[Resource]) -> None:
-        if len(mentions) <= _REMEMBERED_MENTIONS:
-            self._mentions[key] = mentions
-            while len(self._mentions) > _REMEMBERED_NOTES:
-                self._mentions.popitem(last=False)
+    def _remember(self, note: Version, mentions: list[Resource]) -> None:
+        with self.lake.no_erase():
+            if len(mentions) <= _REMEMBERED_MENTIONS and note_is_there(self.lake, note):
+                self._mentions[note.id, note.version_id] = mentions
+                while len(self._mentions) > _REMEMBERED_NOTES:
+                    self._mentions.popitem(last=False)
 
     def _asked_timeout_s(self) -> float:
         # The first question also waits for the pipeline to load.
@@ -281,7 +291,7 @@ class Enricher:
         except Exception as failure:
             self._fail(reading, type(failure).__name__)
             return
-        self._remember(reading.key, mentions)
+        self._remember(reading.note, mentions)
         if self._is_superseded(reading.note):
             self._finish(reading, [])
         else:
@@ -314,9 +324,13 @@ class Enricher:
         cursor = self.lake.cursor(CURSOR)
         moved = reached > cursor
         if operations or moved:
-            self.lake.transact(
-                operations, cursor=(CURSOR, reached) if moved else None, audit=_RECORD
-            )
+            with self.lake.no_erase():
+                # What was erased since it was read must not come back as what was read in it.
+                if not note_is_there(self.lake, reading.note):
+                    operations = []
+                self.lake.transact(
+                    operations, cursor=(CURSOR, reached) if moved else None, audit=_RECORD
+                )
         del self._open[reading.key]
         done = {**self._done, reading.key: reading.note.t}
         self._done = {key: t for key, t in done.items() if t > max(reached, cursor)}

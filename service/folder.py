@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
@@ -78,6 +78,21 @@ class FolderLake:
         """What the NLP finds in a stored note; reads it here and now."""
         self.enricher.start()
         return self.enricher.findings(self.lake.read("DocumentReference", note_id), wait_s=wait_s)
+
+    def erase(
+        self, keys: Sequence[tuple[str, str]], reason: str, *, keep_derived: bool = False
+    ) -> dict[str, Any]:
+        """Erase all versions of resources, here and now; what was erased."""
+        return self.lake.erase(keys, reason=reason, keep_derived=keep_derived)
+
+    def purge(self, id: str, reason: str, *, include_shared: bool = False) -> dict[str, Any]:
+        """Erase a patient's whole record, here and now; what was erased."""
+        return self.lake.purge(id, reason=reason, include_shared=include_shared)
+
+    def resume_erases(self) -> list[dict[str, Any]]:
+        """Finish the erases that were interrupted; what each erased."""
+        jobs = [self.lake.eraser.finish(job) for job in self.lake.eraser.unfinished()]
+        return [job.result for job in jobs if job.result is not None]
 
     def timeline(self, patient_id: str, **params: Any) -> list[dict[str, Any]]:
         """A patient's events in clinical order."""

@@ -2,7 +2,8 @@
 
 | table | key | what |
 |---|---|---|
-| `lake` | `name` | identity and layout of the lake, and where its segments are |
+| `lake` | `name` | identity and layout of the lake, where its segments are; the last `v`, once one
+| | | was erased |
 | `term` | `id` | text ↔ small number, for what recurs in every row (types, parameters, systems) |
 | `commit_log` | `t` | when commit `t` was made, and its first version |
 | `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it;
@@ -19,6 +20,9 @@
 | `resource_count` | `type` | current resources of a type |
 | `audit` | `n` | one row an access or change, see `storage.audit` |
 | `audit_reference` | `ref`, `n` | audit rows by the resources that they concern |
+| `job` | `id` | work that goes on after a restart, see `storage/jobs.py` |
+| `erasure` | `id` | that versions were erased, when and why; not which |
+| `erased_version` | `v` | erased versions whose index rows are still to be removed |
 | `*_index` | | the search index of hot versions, see `storage/index` |
 | `index_part`, `index_block` | `id` | that of flushed ones, see `storage/index/parts.py` |
 
@@ -98,6 +102,27 @@ CREATE TABLE former_segment (file TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOU
 CREATE TABLE segment_begun (file TEXT PRIMARY KEY, type INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE consumer_cursor (name TEXT PRIMARY KEY, t INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE resource_count (type INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+CREATE TABLE job (
+  id TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  request TEXT NOT NULL,
+  progress TEXT NOT NULL,
+  result TEXT,
+  created_us INTEGER NOT NULL,
+  updated_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX job_open ON job (created_us) WHERE state IN ('accepted', 'running');
+CREATE TABLE erasure (
+  id INTEGER PRIMARY KEY,
+  t INTEGER NOT NULL,
+  instant_us INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  versions INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  job TEXT NOT NULL
+);
+CREATE TABLE erased_version (v INTEGER PRIMARY KEY, type INTEGER NOT NULL);
 """
 
 

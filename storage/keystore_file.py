@@ -98,7 +98,7 @@ class KeystoreFile:
 
     def replace(self, content: KeystoreContent) -> None:
         """Replace the content, durable on return, and overwrite the old one. Only when locked."""
-        unfinished = self.path.with_name(FILE_NAME + ".new")
+        unfinished = self.path.with_name(self.path.name + ".new")
         unfinished.unlink(missing_ok=True)
         create_file(unfinished, content.encoded())
         with self.path.open("r+b") as old:

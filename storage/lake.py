@@ -7,7 +7,8 @@ with Lake.open("data") as lake:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,8 +40,14 @@ from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
 from storage.compaction import Compactor
 from storage.database import Lent
+from storage.erase.eraser import Eraser
+from storage.erase.references import Key
+from storage.erase.remnants import Remnants
+from storage.erase.target import ERASE, PURGE, Target
 from storage.flush import Flusher
 from storage.index_queue import await_index
+from storage.jobs import Jobs
+from storage.key_copies import KeyCopies
 from storage.keys import MasterKey
 from storage.lake_at import LakeAt
 from storage.lake_folder import LakeFolder
@@ -91,6 +98,7 @@ class _Upkeep:
     rewriter: Rewriter
     compactor: Compactor
     accesses: AuditQueue
+    eraser: Eraser
 
 
 class Lake:
@@ -135,6 +143,8 @@ class Lake:
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
         self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
+        self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
+        self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
         self._upkeep: _Upkeep | None = None
         if self.read_only:
@@ -149,7 +159,20 @@ class Lake:
         compactor = Compactor(self._database, rewriter, retirement)
         flusher = Flusher(*parts, new_segments, settler, compactor.wake)
         accesses = AuditQueue(writer, self._audit)
-        self._upkeep = _Upkeep(writer, flusher, retirement, rewriter, compactor, accesses)
+        remnants = Remnants(
+            *parts,
+            flusher,
+            new_segments,
+            rewriter,
+            retirement,
+            self._keystore,
+            self._renew_database_key,
+        )
+        eraser = Eraser(
+            *parts, self._bodies, flusher, remnants, self.key_copies, self.jobs, self._audit
+        )
+        self._upkeep = _Upkeep(writer, flusher, retirement, rewriter, compactor, accesses, eraser)
+        self.on_erase(lambda _erased: self._index.clear())
         try:
             flusher.start()
             accesses.add([opening(audit_trail.current())]).result()
@@ -195,6 +218,11 @@ class Lake:
     @property
     def _compactor(self) -> Compactor:
         return self._changing().compactor
+
+    @property
+    def eraser(self) -> Eraser:
+        """Erases as jobs, see `storage.erase.eraser`. FhirError `forbidden` where read-only."""
+        return self._changing().eraser
 
     @classmethod
     def open(
@@ -323,6 +351,45 @@ class Lake:
             nothing.set_result(None)
             return nothing
         return self._upkeep.accesses.add(records, durable=durable)
+
+    # Erasing
+
+    def erase(
+        self, resources: Iterable[Key], *, reason: str, keep_derived: bool = False
+    ) -> dict[str, Any]:
+        """Erase all versions of resources, by (type, id), so that no copy yields them any more.
+
+        What the NLP read in an erased note goes with it, unless `keep_derived`. Returns what was
+        erased, as a count by type, and what still refers to it; see docs/erasure.md. `reason` is
+        kept. Raises FhirError: `not-found`, `value`, `conflict`; `unavailable` when all is erased
+        here, but a copy of the key store is out of reach: the job then goes on later.
+        """
+        target = Target(ERASE, frozenset(resources), keep_derived=keep_derived)
+        return self._erase(target, reason)
+
+    def purge(
+        self, patient_id: str, *, reason: str, include_shared: bool = False
+    ) -> dict[str, Any]:
+        """Erase a patient's whole record, also what was in it once; see `erase`.
+
+        What is another patient's record as well is kept and named, unless `include_shared`.
+        """
+        keys = frozenset({("Patient", patient_id)})
+        return self._erase(Target(PURGE, keys, patient_id, shared=include_shared), reason)
+
+    def on_erase(self, listener: Callable[[frozenset[Key]], None]) -> None:
+        """Call `listener` with the (type, id) of what was erased, to forget what it keeps of it."""
+        if self._upkeep is not None:
+            self._upkeep.eraser.listeners.append(listener)
+
+    @contextlib.contextmanager
+    def no_erase(self) -> Iterator[None]:
+        """Nothing is erased in the block: for who reads, and writes by what was read."""
+        with self._changing().eraser.gate:
+            yield
+
+    def _erase(self, target: Target, reason: str) -> dict[str, Any]:
+        return self.eraser.finish(self.eraser.accept(target, reason)).result or {}
 
     # Reading
 
@@ -571,13 +638,16 @@ class Lake:
         one), `unavailable` (no room on the disk, a provider that does not answer).
         """
         self._keystore.check_master_key()
+        self._renew_database_key()
+        self._keystore.renew_datastore_key()
+
+    def _renew_database_key(self) -> None:
         self._keystore.renew_database_key(
             lambda key: self._writer.replace_connection(
                 lambda connection: database_renewal.write(connection, self._database.path, key),
                 lambda connection: self._database.renew_key(connection, key),
             )
         )
-        self._keystore.renew_datastore_key()
 
     def stats(self) -> dict[str, Any]:
         """`t`, current `resources` by type, `versions`, `hot_rows`, `segments`, `bytes` on disk."""

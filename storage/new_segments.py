@@ -24,6 +24,7 @@ import pyarrow as pa
 from storage import former_segments, segments
 from storage.database import Database
 from storage.disk_failures import file_refusal
+from storage.segment_files import SUFFIX
 from storage.segment_store import SETTLING, SegmentStore
 from storage.terms import Terms
 from storage.writer import Writer
@@ -179,7 +180,14 @@ class NewSegments:
                 self._store.files.delete(resource_type, name)
             except OSError as failure:
                 raise self._store.files.failure(failure) or failure from None
-        self._store.keystore.destroy_segment_keys(keys - known - in_progress)
+        strange = keys - known - in_progress
+        if strange:
+            # A file that the database does not know may be of a later state than this database,
+            # which was put back by hand: its key is not ours to destroy. `verify` names both.
+            strange -= {
+                file.rpartition("/")[2].removesuffix(SUFFIX) for file in self._store.files.list()
+            }
+        self._store.keystore.destroy_segment_keys(strange)
         if begun:
             self._writer.run(
                 lambda connection: connection.executemany(

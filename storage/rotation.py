@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.outcomes import FhirError, error
+from storage.key_copies import KeyCopies
 from storage.keys import MasterKey
 from storage.keystore import Keystore
 from storage.keystore_file import KeystoreFile
@@ -40,11 +41,15 @@ def open_keystore(folder: LakeFolder, master_key: MasterKey | None) -> Keystore:
     return Keystore.open(folder.keystore, master_key or KeyFileMasterKey(folder.default_master_key))
 
 
-def rotate(folder: LakeFolder, master_key: MasterKey | None, new: MasterKey) -> bool:
+def rotate(
+    folder: LakeFolder, master_key: MasterKey | None, new: MasterKey
+) -> tuple[bool, dict[str, str]]:
     """Wrap the lake's keys under another master key; the old one opens nothing from then on.
 
-    True when the datastore key was renewed too, which takes that no process has the lake open:
-    only then does it not help to have had the old master key and an old copy of the key store.
+    Whether the datastore key was renewed too, which takes that no process has the lake open: only
+    then does it not help to have had the old master key and an old copy of the key store. And the
+    folders whose copies of the key store (`storage.key_copies`) could not be updated, with reasons:
+    those are still under the old master key.
     Raises FhirError as `Keystore.open`, and of the new master key; nothing is changed then.
     """
     keystore = open_keystore(folder, master_key)
@@ -54,13 +59,13 @@ def rotate(folder: LakeFolder, master_key: MasterKey | None, new: MasterKey) -> 
         if failure.category != "conflict":
             raise
         keystore.rotate(new)
-        return False
+        return False, KeyCopies(folder.keystore).update_all()
     try:
         keystore.rotate(new)
         keystore.renew_datastore_key()
     finally:
         lock.release()
-    return True
+    return True, KeyCopies(folder.keystore).update_all()
 
 
 def _check_there(folder: LakeFolder) -> None:

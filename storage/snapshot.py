@@ -47,10 +47,11 @@ class HotTables:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._tables: dict[str, tuple[int, pa.Table]] = {}
+        self._erasures = 0
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Let go of the rows kept: those of versions that were erased may be among them."""
+        """Let go of the rows kept."""
         with self._lock:
             self._tables.clear()
 
@@ -63,7 +64,15 @@ class HotTables:
         last_v: int,
     ) -> pa.Table:
         """Versions of a type with `after_v < v <= last_v`, by `v`; none of them is flushed."""
+        erasures = int(connection.execute("SELECT count(*) FROM erasure").get)
         with self._lock:
+            if erasures > self._erasures:
+                # Rows kept from before may be of versions that were erased.
+                self._tables.clear()
+                self._erasures = erasures
+            elif erasures < self._erasures:
+                # This reader began before an erase that the kept tables have already followed.
+                return _table(connection, resource_type, type_number, after_v, last_v)
             begins, table = self._tables.get(resource_type, (after_v, None))
             if table is None:
                 table = segment_columns.schema(resource_type).empty_table()
@@ -197,7 +206,9 @@ class Snapshot:
         hidden = connection.execute(
             "SELECT v FROM version WHERE type = ?1 AND t_end <= ?2 AND t_end IS NOT NULL "
             "UNION SELECT v FROM version WHERE type = ?1 AND deleted AND t <= ?2 "
-            "UNION SELECT v FROM version WHERE type = ?1 AND v > ?3 AND v <= ?4 ORDER BY 1",
+            "UNION SELECT v FROM version WHERE type = ?1 AND v > ?3 AND v <= ?4 "
+            # Erased, but still in a segment that is being rewritten.
+            "UNION SELECT v FROM erased_version WHERE type = ?1 ORDER BY 1",
             (number, self.t, last_v, after_v),
         )
         segments = self._store.of_type(connection, number)

@@ -25,9 +25,19 @@ def stats(connection: apsw.Connection, terms: Terms, folder: LakeFolder) -> dict
     return {
         "t": connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get,
         "resources": dict(sorted(counts.items())),
-        "versions": connection.execute("SELECT ifnull(max(v), 0) FROM version").get,
+        "versions": _versions(connection),
         "hot_rows": sum(one.rows for one in hot),
         "hot_bytes": sum(one.bytes for one in hot),
         "segments": connection.execute("SELECT count(*) FROM segment WHERE state <> 2").get,
         "bytes": folder.bytes_on_disk() + elsewhere,
     }
+
+
+def _versions(connection: apsw.Connection) -> int:
+    """How many versions there are: `v` counts them all, but those that were erased."""
+    given, erased = connection.execute(
+        "SELECT max(ifnull((SELECT max(v) FROM version), 0), "
+        "ifnull((SELECT cast(value AS INTEGER) FROM lake WHERE name = 'last_v'), 0)), "
+        "(SELECT ifnull(sum(versions), 0) FROM erasure)"
+    ).get
+    return int(given - erased)

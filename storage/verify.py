@@ -63,6 +63,7 @@ def verify(
                 broken.add(segment.id)
             found += problems
         found += _unknown_files(connection, store, files)
+        found += _unfinished_erase(connection)
         found += _versions(connection)
         found += audit(connection)
         if not broken:
@@ -177,6 +178,17 @@ def _unknown_files(
             yield Finding(
                 f"lake/{file}", "the database does not know this file; it may be of another backup"
             )
+
+
+def _unfinished_erase(connection: apsw.Connection) -> Iterator[Finding]:
+    """What an erase took out leaves remnants until it is finished."""
+    count = connection.execute("SELECT count(*) FROM erased_version").get
+    if count:
+        yield Finding(
+            "hot.db",
+            f"an erase of {count} versions is not finished; it goes on when the service starts, "
+            "or with `chartlake erase --resume`",
+        )
 
 
 def _versions(connection: apsw.Connection) -> Iterator[Finding]:

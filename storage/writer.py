@@ -383,7 +383,9 @@ def _read_position(connection: apsw.Connection) -> Position:
     row = connection.execute("SELECT t, instant_us FROM commit_log ORDER BY t DESC LIMIT 1").get
     t, instant_us = row or (0, 0)
     v = connection.execute("SELECT max(v) FROM version").get or 0
-    return Position(t, instant_us, v)
+    # No `v` is given twice: the greatest one may have been erased.
+    erased = connection.execute("SELECT value FROM lake WHERE name = 'last_v'").get
+    return Position(t, instant_us, max(v, int(erased or 0)))
 
 
 def _write_counts(connection: apsw.Connection, counts: Counter[int]) -> None:

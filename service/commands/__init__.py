@@ -5,6 +5,7 @@ from service.commands import (
     cohort,
     compact,
     demo,
+    erase,
     export,
     import_,
     keys,
@@ -36,4 +37,5 @@ COMMANDS = (
     verify,
     reindex,
     compact,
+    erase,
 )

@@ -9,6 +9,7 @@ from typing import Any
 from service.commands.options import add_folder, settings_of
 from service.lake_access import master_key
 from storage import rotation
+from storage.key_copies import KeyCopies
 from storage.lake_folder import LakeFolder
 from storage.master_keys.key_file import KeyFileMasterKey
 from storage.master_keys.named import FORMS, named
@@ -28,6 +29,12 @@ def register(commands: Any) -> None:
     add_folder(rotate)
     rotate.add_argument("--to", required=True, metavar="NAME", help=f"the new one: {FORMS}")
     rotate.set_defaults(run=run_rotate)
+    copies = actions.add_parser("copies", help="where copies of the key store are kept up to date")
+    add_folder(copies)
+    copies.add_argument(
+        "--forget", metavar="DIR", help="a copy that was destroyed: keep it up to date no longer"
+    )
+    copies.set_defaults(run=run_copies)
 
 
 def run_init(arguments: argparse.Namespace) -> None:
@@ -56,7 +63,7 @@ def run_rotate(arguments: argparse.Namespace) -> None:
     """Rotate, and say what to do next."""
     settings = settings_of(arguments)
     new = named(arguments.to)
-    full = rotation.rotate(LakeFolder(settings.data_path), master_key(settings), new)
+    full, failed = rotation.rotate(LakeFolder(settings.data_path), master_key(settings), new)
     if full:
         print("The master key was rotated, and the datastore key renewed.")
     else:
@@ -64,4 +71,18 @@ def run_rotate(arguments: argparse.Namespace) -> None:
             "The master key was rotated; the lake is in use, so its datastore key was wrapped "
             "anew and not renewed. Rotate again while it is not in use to renew it."
         )
+    for place, reason in failed.items():
+        print(
+            f"The copy of the key store in {place} could not be updated ({reason}): it is still "
+            "under the old master key."
+        )
     print(f"From now on the lake opens only with {new.describe()}: set master_key accordingly.")
+
+
+def run_copies(arguments: argparse.Namespace) -> None:
+    """List the registered copies of the key store, or take one off the list."""
+    copies = KeyCopies(LakeFolder(settings_of(arguments).data_path).keystore)
+    if arguments.forget:
+        copies.forget(Path(arguments.forget))
+    for folder in copies.folders():
+        print(folder)

@@ -105,8 +105,14 @@ _NOTES = {
 }
 
 _OPERATIONS: dict[str, tuple[tuple[str, str], ...]] = {
-    "*": (("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),),
-    "Patient": (("timeline", "https://chartlake.org/fhir/OperationDefinition/Patient-timeline"),),
+    "*": (
+        ("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
+        ("erase", "https://chartlake.org/fhir/OperationDefinition/Resource-erase"),
+    ),
+    "Patient": (
+        ("timeline", "https://chartlake.org/fhir/OperationDefinition/Patient-timeline"),
+        ("purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge"),
+    ),
     "DocumentReference": (
         ("nlp", "https://chartlake.org/fhir/OperationDefinition/DocumentReference-nlp"),
     ),

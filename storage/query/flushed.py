@@ -47,6 +47,10 @@ class FlushedMatches:
         self._plan = planned
         self._t = t
         self._rows: dict[int, np.ndarray] = {}
+        # Their entries stay until an erase has rewritten the segments that held them.
+        self._erased = np.array(
+            [v for (v,) in connection.execute("SELECT v FROM erased_version")], np.int64
+        )
         self._of_ids = self._versions_of_ids(flushed_v) if planned.ids is not None else None
         self.parts = self._possible()
         self._last_v = self._last_visible() if self.parts else 0
@@ -164,6 +168,10 @@ class FlushedMatches:
         if not len(rows):
             return rows
         assert self._plan.type_number is not None
+        if len(self._erased):
+            rows = rows[
+                ~np.isin(self._cache.versions(self._connection, part).v[rows], self._erased)
+            ]
         hidden = self._superseded.rows(self._connection, self._plan.type_number, part, self._t)
         if len(hidden):
             gone = np.zeros(part.rows, bool)

@@ -150,7 +150,7 @@ def test_nothing_is_renewed_when_the_master_key_was_rotated_meanwhile(
         lake.transact([Put(patient("p1"))])
         old = KeyFileMasterKey(path / "keys" / "master.key")
         new = KeyFileMasterKey.create(tmp_path / "new.key")
-        assert rotation.rotate(lake.folder, old, new) is False
+        assert rotation.rotate(lake.folder, old, new) == (False, {})
         before = (path / "keys" / "keystore.json").read_bytes()
         with pytest.raises(FhirError, match="Restart it with the new one") as refused:
             lake.renew_keys()

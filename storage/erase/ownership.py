@@ -1,0 +1,56 @@
+"""Whose a resource is, where several patients are named in it.
+
+R4's Patient compartment holds whatever names the patient in one of many parameters: also another
+patient's observation that this one performed, and a Group of a thousand. Erasing those with one
+patient would take away the others' records.
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.compartments import PATIENT_PARAMS
+from schemas.index_values import ReferenceValue
+from schemas.search_values import extract_params
+
+OWN, SHARED = "own", "shared"
+
+# Parameters that say whom a resource is about, before those that say who did or paid it.
+_ABOUT = ("patient", "subject", "beneficiary", "individual")
+
+
+def relation(resource: dict[str, Any], patient_id: str) -> str | None:
+    """How a version belongs to the patient: `OWN`, `SHARED` with another one, or None.
+
+    It is the patient's own when whom it is about is this patient alone. A Patient is its own, and
+    shared with those that it links to.
+    """
+    kind = resource.get("resourceType")
+    if kind == "Patient" and resource.get("id") == patient_id:
+        return OWN
+    if not isinstance(kind, str):
+        return None
+    by_param = _patients(resource, kind)
+    if not any(patient_id in ids for ids in by_param.values()):
+        return None
+    if kind == "Patient":
+        return SHARED
+    for param in (*_ABOUT, *PATIENT_PARAMS.get(kind, ())):
+        if by_param.get(param):
+            return OWN if by_param[param] == {patient_id} else SHARED
+    return SHARED
+
+
+def _patients(resource: dict[str, Any], kind: str) -> dict[str, set[str]]:
+    """Ids of the patients of this lake that each compartment parameter names."""
+    found: dict[str, set[str]] = {}
+    for value in extract_params(resource, PATIENT_PARAMS.get(kind, ())):
+        if (
+            isinstance(value, ReferenceValue)
+            and value.resource_type == "Patient"
+            and value.url is None
+            and value.id is not None
+        ):
+            found.setdefault(value.param, set()).add(value.id)
+    return found
