@@ -162,6 +162,8 @@ class Flusher:
         ) as draft:
             draft.write(versions)
         new = draft.segment
+        # All of their rows must be there: what is not in the blocks is never found again.
+        self._writer.index_all()
         with self._database.reading() as connection:
             blocks = index.hot_blocks(
                 connection, hot.resource_type, new.v, versions["deleted"].to_pylist()

@@ -648,6 +648,8 @@ class Lake:
                 lambda connection: self._database.renew_key(connection, key),
             )
         )
+        # What an erasure took out may still be in memory, decoded.
+        self._index.clear()
 
     def stats(self) -> dict[str, Any]:
         """`t`, current `resources` by type, `versions`, `hot_rows`, `segments`, `bytes` on disk."""
