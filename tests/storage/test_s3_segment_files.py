@@ -21,9 +21,9 @@ from schemas.outcomes import FhirError
 from storage import s3_segment_files
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import restore
-from storage.keys import KeyFileMasterKey
 from storage.lake import Lake, Put
 from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 from storage.s3_segment_files import MARKER, S3SegmentFiles
 
 Make = Callable[..., dict[str, Any]]

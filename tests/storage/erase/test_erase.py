@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.outcomes import FhirError, Issue
+from storage.audit_change import user
 from storage.erase import eraser
 from storage.erase.remnants import Remnants
 from storage.erase.removal import SelectionChanged
@@ -131,7 +132,10 @@ def test_numbers_and_notes_of_it_are_gone(ward: Lake) -> None:
     (job,) = [row[4] for row in rows]
     assert rows == [(result["t"], "purge", result["versions"], "x", job)]
     told = ward.jobs.get(job)
-    assert (told.state, told.request) == (COMPLETED, {"reason": "x"})
+    assert (told.state, told.request) == (
+        COMPLETED,
+        {"reason": "x", "agent": f"process:{user()}"},
+    )
 
 
 def test_jobs_forget_whom_they_named(ward: Lake) -> None:

@@ -22,10 +22,10 @@ import pytest
 from storage import database_renewal, segments
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import restore
-from storage.keys import KeyFileMasterKey
 from storage.keystore import Keystore
 from storage.lake import Lake
 from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 from storage.rewrite import Rewriting
 
 Fill = Callable[[Lake, list[str]], None]
@@ -46,6 +46,14 @@ def secrets_of(patient: str) -> list[bytes]:
     return found
 
 
+def ids_of(patient: str) -> set[bytes]:
+    """The id alone, in each form that it is kept in."""
+    found = {patient.encode(), patient.casefold().encode()}
+    with contextlib.suppress(ValueError):
+        found.add(uuid.UUID(patient).bytes)
+    return found
+
+
 def keystore_of(lake: Path) -> Keystore:
     return Keystore.open(
         lake / "keys" / "keystore.json", KeyFileMasterKey(lake / "keys/master.key")
@@ -57,10 +65,16 @@ def keys_of(store: Keystore) -> list[bytes]:
     return [store.database_key, *(store.segment_key(name) for name in store.segment_names())]
 
 
-def decrypted(path: Path, key: bytes) -> bytes:
-    """A database as plaintext: every page, those that are free too, with what its log holds."""
+AUDIT_LOG = "audit log"
+
+
+def decrypted(path: Path, key: bytes) -> tuple[bytes, bytes]:
+    """A database as plaintext: every page, those that are free too, with what its log holds.
+
+    The pages of the audit log by themselves: it keeps ids.
+    """
     if not database_renewal.opens(path, key):
-        return b""
+        return b"", b""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         for file in (path, *database_renewal.companions(path)):
@@ -69,10 +83,20 @@ def decrypted(path: Path, key: bytes) -> bytes:
         connection = database_renewal.connect(copy, key, apsw.SQLITE_OPEN_READWRITE)
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA rekey = ''")
+        size = connection.execute("PRAGMA page_size").get
+        of_audit = {
+            number - 1
+            for (number,) in connection.execute(
+                "SELECT pageno FROM dbstat WHERE name LIKE 'audit%'"
+            )
+        }
         connection.close()
         content = copy.read_bytes()
     assert content.startswith(b"SQLite format 3")
-    return content
+    assert of_audit
+    pages = [content[start : start + size] for start in range(0, len(content), size)]
+    log = b"".join(page for number, page in enumerate(pages) if number in of_audit)
+    return b"".join(page for number, page in enumerate(pages) if number not in of_audit), log
 
 
 def rows(path: Path, keys: list[bytes]) -> Iterator[bytes]:
@@ -99,7 +123,9 @@ def readable(folder: Path, keys: list[bytes]) -> Iterator[tuple[str, bytes]]:
     for path in folder.glob("hot.db*"):
         if not path.name.endswith(("-wal", "-shm")):
             for key in keys:
-                yield path.name, decrypted(path, key)
+                rest, log = decrypted(path, key)
+                yield path.name, rest
+                yield AUDIT_LOG, log
 
 
 def found(folder: Path, keys: list[bytes], patient: str) -> set[tuple[str, bytes]]:
@@ -108,7 +134,7 @@ def found(folder: Path, keys: list[bytes], patient: str) -> set[tuple[str, bytes
         (name, secret)
         for name, content in readable(folder, keys)
         for secret in wanted
-        if secret in content
+        if secret in content and not (name == AUDIT_LOG and secret in ids_of(patient))
     }
 
 
