@@ -63,4 +63,9 @@ def test_every_listed_type_can_be_created_by_its_client(statement: dict[str, Any
         "create",
         "search-type",
     }
-    assert [o["name"] for o in patient["operation"]] == ["timeline", "validate"]
+    assert [o["name"] for o in patient["operation"]] == [
+        "timeline",
+        "purge",
+        "validate",
+        "erase",
+    ]
