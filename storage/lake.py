@@ -615,10 +615,14 @@ class Lake:
             rebuilding.run(self._segments)
 
     def backup(self, folder: Path) -> BackupReport:
-        """Copy what is new in this lake into a folder of backups; see `storage.backup`."""
-        self._changing()  # Only the process that writes knows which files must be kept meanwhile.
-        # Rows on their way into the index would be copied twice.
-        self._writer.index_all()
+        """Copy what is new in this lake into a folder of backups; see `storage.backup`.
+
+        Also beside the process that writes: a file that is removed meanwhile is not missed, as the
+        copy is begun again with what came in its place.
+        """
+        if self._upkeep is not None:
+            # Rows on their way into the index would be copied twice.
+            self._upkeep.writer.index_all()
         return take(self._database, self._segments, self._keystore, BackupFolder(folder))
 
     def prune_backups(self, folder: Path, keep: int) -> int:

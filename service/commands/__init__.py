@@ -2,6 +2,7 @@
 
 from service.commands import (
     audit,
+    backup,
     cohort,
     compact,
     demo,
@@ -12,6 +13,7 @@ from service.commands import (
     nlp,
     note,
     reindex,
+    restore,
     serve,
     sql,
     synth,
@@ -37,5 +39,7 @@ COMMANDS = (
     verify,
     reindex,
     compact,
+    backup,
+    restore,
     erase,
 )

@@ -45,6 +45,14 @@ class _Changed(Exception):
     """The lake's files were replaced (an erase) while they were copied."""
 
 
+class _Missing(_Changed):
+    """A segment's file is not there; it may have been replaced just now."""
+
+    def __init__(self, segment: CopiedSegment) -> None:
+        super().__init__()
+        self.segment = segment
+
+
 def take(
     database: Database, store: SegmentStore, keystore: Keystore, folder: BackupFolder
 ) -> BackupReport:
@@ -53,9 +61,19 @@ def take(
     Raises FhirError: `unavailable` (no room, no right to write), `internal` (the lake is damaged).
     """
     folder.create()
+    missing: set[str] = set()
     for _ in range(_ATTEMPTS):
         try:
             return _take(database, store, keystore, folder)
+        except _Missing as gone:
+            if gone.segment.name in missing:
+                # A new look at the lake still finds it: it was not replaced, it is lost.
+                raise error(
+                    "internal",
+                    f"Segment {gone.segment.name} of {gone.segment.resource_type} is missing, so "
+                    "the lake cannot be backed up. Run `chartlake verify`.",
+                ) from None
+            missing.add(gone.segment.name)
         except _Changed:
             continue
         except OSError as failure:
@@ -137,7 +155,7 @@ def _segment(segment: CopiedSegment, store: SegmentStore, folder: BackupFolder) 
     try:
         source = store.files.filesystem.open_input_stream(path)
     except FileNotFoundError:
-        raise _Changed from None
+        raise _Missing(segment) from None
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with source, os.fdopen(descriptor, "wb") as out:
         while block := source.read(_BLOCK_BYTES):

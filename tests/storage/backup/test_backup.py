@@ -217,6 +217,24 @@ def test_a_damaged_segment_is_not_backed_up(filled: Lake, tmp_path: Path) -> Non
     assert BackupFolder(tmp_path / "backups").ids() == []
 
 
+def test_a_segment_that_is_lost_is_named(filled: Lake, tmp_path: Path) -> None:
+    segment = next((tmp_path / "lake" / "lake").rglob("*.parquet"))
+    segment.unlink()
+    with pytest.raises(FhirError, match=rf"{segment.stem}.*missing.*verify"):
+        filled.backup(tmp_path / "backups")
+
+
+def test_a_backup_is_taken_beside_the_process_that_writes(filled: Lake, tmp_path: Path) -> None:
+    before = everything(filled)
+    with Lake.open(tmp_path / "lake", read_only=True) as beside:
+        beside.backup(tmp_path / "backups")
+    bring_back(tmp_path / "lake", tmp_path / "backups", tmp_path / "restored")
+    with reopened(tmp_path / "lake", tmp_path / "restored") as restored:
+        assert everything(restored) == before
+        assert restored.verify() == []
+        assert restored.search("Observation", [("code", "4548-4")]).total == 400
+
+
 def test_a_lake_whose_database_cannot_be_read_is_made_anew_from_its_segments(
     filled: Lake, tmp_path: Path
 ) -> None:
