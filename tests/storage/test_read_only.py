@@ -133,7 +133,6 @@ def test_whatever_would_change_something_is_refused(tmp_path: Path, patient: Mak
             reader.flush,
             reader.reindex,
             reader.renew_keys,
-            lambda: reader.backup(tmp_path / "backups"),
         ):
             with pytest.raises(FhirError) as refused:
                 change()

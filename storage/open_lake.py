@@ -1,0 +1,287 @@
+"""Opening a lake folder: its parts, how they are joined, and letting go of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from schemas.outcomes import error
+from storage import as_of, audit_trail, database_renewal
+from storage.as_of import AsOf
+from storage.audit import AuditLog
+from storage.audit_change import opening
+from storage.audit_events import AuditEvents
+from storage.audit_queue import AuditQueue
+from storage.compaction import Compactor
+from storage.database import Lent
+from storage.erase.eraser import Eraser
+from storage.erase.remnants import Remnants
+from storage.flush import Flusher
+from storage.jobs import Jobs
+from storage.key_copies import KeyCopies
+from storage.keys import MasterKey
+from storage.lake_folder import LakeFolder
+from storage.new_segments import NewSegments
+from storage.private_files import FolderLock
+from storage.query.flushed import FlushedIndex
+from storage.query.page import Cursors
+from storage.retirement import Retirement
+from storage.rewrite import Rewriter
+from storage.segment_store import SegmentStore
+from storage.settling import Settler
+from storage.snapshot import HotTables
+from storage.terms import Terms
+from storage.version_rows import Bodies
+from storage.writer import Writer
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """All that changes a lake; a lake that was opened read-only has none of it."""
+
+    writer: Writer
+    flusher: Flusher
+    retirement: Retirement
+    rewriter: Rewriter
+    compactor: Compactor
+    accesses: AuditQueue
+    eraser: Eraser
+
+
+class OpenLake:
+    """The parts of one open lake folder; `storage.lake.Lake` is what others use of it."""
+
+    def __init__(
+        self,
+        path: Path,
+        master_key: MasterKey | None,
+        *,
+        create: bool,
+        segments_url: str,
+        read_only: bool,
+    ) -> None:
+        """Use `Lake.open`."""
+        self.folder = LakeFolder(path, segments_url)
+        self.read_only = read_only
+        self._lock: FolderLock | None = None
+        if read_only:
+            self._keystore, self._database = self.folder.open_read_only(master_key)
+        else:
+            self._lock, self._keystore, self._database = self.folder.open(master_key, create=create)
+        try:
+            self._start()
+        except BaseException:
+            self._database.close()
+            if self._lock is not None:
+                self._lock.release()
+            raise
+
+    def _start(self) -> None:
+        files = self.folder.segment_files(self._database, self._keystore.lake_id)
+        self._segments = SegmentStore(files, self._keystore, self._database)
+        self._terms = Terms(lambda work: self._writer.run(work, index=False))
+        self._bodies = Bodies(self._terms, self._segments.bodies)
+        self._cursors = Cursors(self._keystore.secret("paging cursors"))
+        self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
+        self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
+        self._hot_tables = HotTables(self._terms)
+        self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
+        self.key_copies = KeyCopies(self.folder.keystore)
+        self._index = FlushedIndex()
+        self._upkeep: Upkeep | None = None
+        if self.read_only:
+            self._database.on_renewed = self._forget
+            return
+        writer = Writer(self._database.writer(), lambda position: self._flusher.wake(position))
+        parts = (self._database, writer, self._segments, self._terms)
+        new_segments = NewSegments(*parts)
+        settler = Settler(self._database, writer, self._segments)
+        retirement = Retirement(*parts)
+        rewriter = Rewriter(*parts, new_segments, settler)
+        compactor = Compactor(self._database, rewriter, retirement)
+        flusher = Flusher(*parts, new_segments, settler, compactor.wake)
+        accesses = AuditQueue(writer, self._audit)
+        remnants = Remnants(
+            *parts,
+            flusher,
+            new_segments,
+            rewriter,
+            retirement,
+            self._keystore,
+            self._renew_database_key,
+        )
+        eraser = Eraser(
+            *parts, self._bodies, flusher, remnants, self.key_copies, self.jobs, self._audit
+        )
+        self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, accesses, eraser)
+        eraser.listeners.append(lambda _erased: self._index.clear())
+        try:
+            flusher.start()
+            accesses.add([opening(audit_trail.current())]).result()
+            compactor.start()
+        except BaseException:
+            flusher.stop()
+            writer.close()
+            raise
+
+    def _forget(self) -> None:
+        """Let go of what is kept in memory: what an erasure took out may be in it."""
+        self._segments.close()
+        self._hot_tables.forget()
+        self._index.clear()
+        _forget_columns(self._segments.files.place)
+
+    def _changing(self) -> Upkeep:
+        """What changes the lake. Raises FhirError `forbidden` where it was opened to be read."""
+        if self._upkeep is None:
+            raise error(
+                "forbidden",
+                "This lake was opened read-only. Changes go through the process that has it open "
+                "for writing.",
+            )
+        return self._upkeep
+
+    @property
+    def _writer(self) -> Writer:
+        return self._changing().writer
+
+    @property
+    def _flusher(self) -> Flusher:
+        return self._changing().flusher
+
+    @property
+    def _retirement(self) -> Retirement:
+        return self._changing().retirement
+
+    @property
+    def _rewriter(self) -> Rewriter:
+        return self._changing().rewriter
+
+    @property
+    def _compactor(self) -> Compactor:
+        return self._changing().compactor
+
+    @property
+    def eraser(self) -> Eraser:
+        """Erases as jobs, see `storage.erase.eraser`. FhirError `forbidden` where read-only."""
+        return self._changing().eraser
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        master_key: MasterKey | None = None,
+        create: bool = True,
+        segments_url: str = "",
+        read_only: bool = False,
+    ) -> Self:
+        """Open the lake at `path` for reading and writing, making it when `create` and new.
+
+        Without `master_key` the lake's own `keys/master.key` is used. `segments_url` says where a
+        new lake is to keep its segments (empty: in the folder; `s3://…`: see
+        docs/object_storage.md); an existing one knows, and refuses another. Raises FhirError when
+        there is no lake, another process has it open, the master key is another one, or parts are
+        gone.
+
+        `read_only` opens it beside the process that writes, or without one: everything that this
+        process commits can be read at once, nothing is changed, and what would change something
+        raises FhirError `forbidden`.
+        """
+        return cls(
+            Path(path), master_key, create=create, segments_url=segments_url, read_only=read_only
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self, *, flush: bool = False) -> None:
+        """Finish what was begun and let go of the folder; `flush` moves hot bodies out first."""
+        try:
+            if flush:
+                self._flusher.flush()
+            if self._upkeep is not None:
+                self._upkeep.accesses.close()
+        finally:
+            if self._upkeep is not None:
+                self._upkeep.compactor.stop()
+                self._upkeep.flusher.stop()
+            self._database.close()
+            if self._upkeep is not None:
+                self._upkeep.writer.close()
+            self._segments.close()
+            self._index.clear()
+            _forget_columns(self._segments.files.place)
+            if self._lock is not None:
+                self._lock.release()
+
+    @property
+    def t(self) -> int:
+        """The last commit; of the process that writes, when this one only reads."""
+        if self._upkeep is not None:
+            return self._writer.position.t
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get)
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing can be stored until a restart, in one line; None as long as all is well."""
+        return self._upkeep.writer.failure if self._upkeep is not None else None
+
+    # For those who answer
+
+    def _one_row(self) -> Lent:
+        """A connection to read one version with.
+
+        It is one statement, which needs no transaction; what the audit log has to be told of it
+        (the patient) is another.
+        """
+        if audit_trail.current() is None:
+            return self._database.statement()
+        return self._database.reading()
+
+    def _at(self, at: AsOf | None) -> int:
+        """The commit that `at` stands for. Raises FhirError `value`."""
+        if at is None:
+            return self.t
+        if not isinstance(at, datetime):
+            return as_of.commit_number(at, self.t)
+        moment_us = as_of.microseconds(at)
+        with self._database.reading() as connection:
+            if as_of.is_settled(connection, moment_us):
+                return as_of.commit_at(connection, moment_us)
+        if self._upkeep is not None:
+            # After what the writer has in hand, and with nothing to come before the moment.
+            self._writer.run_at(lambda _connection, position: position.pass_by(moment_us))
+        elif not as_of.is_long_past(moment_us):
+            raise as_of.not_settled()
+        with self._database.reading() as connection:
+            return as_of.commit_at(connection, moment_us)
+
+    def _renew_database_key(self) -> None:
+        self._keystore.renew_database_key(
+            lambda key: self._writer.replace_connection(
+                lambda connection: database_renewal.write(connection, self._database.path, key),
+                lambda connection: self._database.renew_key(connection, key),
+            )
+        )
+        # What an erasure took out may still be in memory, decoded.
+        self._index.clear()
+
+
+def _forget_columns(place: str) -> None:
+    """Let go of the decrypted columns that queries keep in memory: a closed lake shows nothing."""
+    from storage.analytics.column_cache import CACHE
+
+    CACHE.forget(f"{place}/")
