@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from storage.analytics import syntax_tree
+
 BODY = "body"
 _MODIFIERS = ("ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
 _STAR_PARTS = ("exclude_list", "replace_list", "rename_list", "qualified_exclude_list", "expr")
@@ -37,7 +39,7 @@ def passes_bodies(select: dict[str, Any], relations: frozenset[str]) -> bool:
         return False
     if any(star.get("columns") or any(star.get(part) for part in _STAR_PARTS) for star in stars):
         return False
-    nodes = list(_nodes(select))
+    nodes = list(syntax_tree.nodes(select))
     if sum(node.get("type") == "STAR" for node in nodes) != len(stars):
         return False
     if any(node.get("type") == "POSITIONAL_REFERENCE" for node in nodes):
@@ -48,7 +50,7 @@ def passes_bodies(select: dict[str, Any], relations: frozenset[str]) -> bool:
     named = {BODY, *(item["alias"].lower() for item in bodies)} - {""}
     accounted = sum((item["column_names"][-1].lower() in named) for item in bodies)
     accounted += sum((item["alias"].lower() in named) for item in bodies)
-    return sum(text.lower() in named for text in _strings(select)) == accounted
+    return sum(text.lower() in named for text in syntax_tree.strings(select)) == accounted
 
 
 def _is_body(item: dict[str, Any]) -> bool:
@@ -83,26 +85,3 @@ def _names_a_row(nodes: list[dict[str, Any]], relations: frozenset[str]) -> bool
         node.get("type") == "COLUMN_REF" and str(node["column_names"][-1]).lower() in relations
         for node in nodes
     )
-
-
-def _nodes(value: object) -> Iterator[dict[str, Any]]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            yield item
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-
-
-def _strings(value: object) -> Iterator[str]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-        elif isinstance(item, str):
-            yield item

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from schemas.outcomes import FhirError, error
+from storage.analytics import syntax_tree
 from storage.analytics.passed_bodies import passes_bodies
 from storage.analytics.sql_errors import without_values
 
@@ -89,7 +89,7 @@ def inspect(connection: duckdb.DuckDBPyConnection, query: str) -> Statement:
     if len(tree["statements"]) != 1:
         sent = len(tree["statements"])
         raise error("not-supported", f"{sent} statements were sent; {_ONLY_SELECT}")
-    nodes = list(_nodes(tree["statements"]))
+    nodes = list(syntax_tree.nodes(tree["statements"]))
     kinds = {str(node.get("type")) for node in nodes}
     if any(kind.endswith("_NODE") and kind not in _READING for kind in kinds):
         raise error("not-supported", _ONLY_SELECT)
@@ -104,7 +104,7 @@ def inspect(connection: duckdb.DuckDBPyConnection, query: str) -> Statement:
     return Statement(
         text=query,
         tables=frozenset(tables),
-        names=frozenset(text.lower() for text in _strings(tree["statements"])),
+        names=frozenset(text.lower() for text in syntax_tree.strings(tree["statements"])),
         whole=_whole(nodes, tables),
         passes_bodies=explained is None
         and passes_bodies(tree["statements"][0]["node"], frozenset(_relations(nodes) | tables)),
@@ -116,29 +116,6 @@ def _refusal(tree: dict[str, Any]) -> FhirError:
     if tree.get("error_type") == "not implemented" and "SELECT" in tree.get("error_message", ""):
         return error("not-supported", _ONLY_SELECT)
     return error("invalid", f"the SQL cannot be parsed: {without_values(tree['error_message'])}")
-
-
-def _nodes(value: object) -> Iterator[dict[str, Any]]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            yield item
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-
-
-def _strings(value: object) -> Iterator[str]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-        elif isinstance(item, str):
-            yield item
 
 
 def _check_functions(nodes: list[dict[str, Any]]) -> None:
