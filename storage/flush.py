@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,6 +34,12 @@ log = logging.getLogger("chartlake.storage")
 # When the background flush begins.
 HOT_ROWS = 20_000
 HOT_BYTES = 64 * 2**20
+
+# Where writers are faster than the flush for long, each transaction waits for it a while from here
+# on: the hot tier stays of a size that its index is fast in, and that a restart reads soon.
+STALL_ROWS = 5 * HOT_ROWS
+STALL_BYTES = 5 * HOT_BYTES
+_STALL_S = 1.0
 
 # It leaves types with less than this in the hot tier: many tiny files help no one.
 _WORTH_ROWS = 1_000
@@ -68,6 +75,7 @@ class Flusher:
         self._one_at_a_time = threading.RLock()
         self._wanted = threading.Event()
         self._stopping = threading.Event()
+        self._failing = False
         self._thread = threading.Thread(target=self._run, name="chartlake-flush", daemon=True)
 
     def start(self) -> None:
@@ -91,6 +99,27 @@ class Flusher:
         """Told after each commit how much is hot."""
         if position.hot_rows > HOT_ROWS or position.hot_bytes > HOT_BYTES:
             self._wanted.set()
+
+    def relieve(self) -> None:
+        """Called before each transaction: waits a little where very much is hot.
+
+        A second at most, and not at all while flushing fails: then the hot tier has to grow.
+        """
+        if not self._is_overfull():
+            return
+        self._wanted.set()
+        deadline = time.monotonic() + _STALL_S
+        while (
+            self._is_overfull()
+            and not self._failing
+            and not self._stopping.is_set()
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.01)
+
+    def _is_overfull(self) -> bool:
+        position = self._writer.position
+        return position.hot_rows > STALL_ROWS or position.hot_bytes > STALL_BYTES
 
     def stop(self) -> None:
         """Finish the segment being written and stop."""
@@ -131,9 +160,11 @@ class Flusher:
                 return
             try:
                 self.flush(all_types=False)
+                self._failing = False
             except Exception as failure:
                 if self._stopping.is_set():
                     return
+                self._failing = True
                 log.error("flush failed (%s), trying again", type(failure).__name__)
                 self._stopping.wait(_RETRY_S)
                 self._wanted.set()

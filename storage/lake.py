@@ -88,6 +88,7 @@ class Lake(LakeUpkeep):
             identity = _identity(operation)
             if number_of(*identity) is not None:
                 raise refusal(identity[1])
+        self._flusher.relieve()
         prepared = prepare(operations, self._terms)
         if not prepared:
             return self._writer.transact(prepared, cursor)

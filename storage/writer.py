@@ -86,13 +86,24 @@ class Writer:
         found: Commit = self._submit(Job(operations=operations, cursor=cursor, also=also))
         return found
 
-    def run(self, work: Callable[[apsw.Connection], Any], *, index: bool = True) -> Any:
+    def run(
+        self,
+        work: Callable[[apsw.Connection], Any],
+        *,
+        index: bool = True,
+        durable: bool = True,
+    ) -> Any:
         """Run other work (no new versions) in a durable transaction and return its result.
 
         `index`: the work needs the search index, or what may be waiting for it; the queue is empty
-        then. Work that touches neither is done sooner without.
+        then. Work that touches neither is done sooner without. Not `durable`: a crash may undo it,
+        as long as nothing durable was done after it.
         """
-        return self._submit(Job(work=lambda connection, _position: work(connection), index=index))
+
+        def run(connection: apsw.Connection, _position: Position) -> Any:
+            return work(connection)
+
+        return self._submit(Job(work=run, index=index, durable=durable))
 
     def run_at(self, work: Work) -> Any:
         """Like `run`, for work that also changes what the position counts as hot."""
@@ -229,7 +240,9 @@ class Writer:
         connection, batch = self._connection, self._batch
         position = self.position.copy()
         outcomes: list[tuple[Job, Any, Exception | None]] = []
+        durable = any(job.durable for job in group)
         try:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             batch.look_up(operation for job in group for operation in job.operations)
             for job in group:

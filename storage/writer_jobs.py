@@ -24,6 +24,7 @@ class Job:
     """A transaction (`operations`, `cursor`), other `work` in one, or work `alone`, in none.
 
     `also`: to be called with what a transaction stored; `future`: told too, for who does not wait.
+    `durable`: whether it has to be on the disk before the caller goes on.
     `index`: the index queue has to be empty before it, as before any work alone. A bare lock wakes
     the caller: a Future costs ten times as much, paid while all others wait for the interpreter.
     """
@@ -35,6 +36,7 @@ class Job:
         "alone",
         "also",
         "cursor",
+        "durable",
         "future",
         "index",
         "operations",
@@ -51,6 +53,7 @@ class Job:
         work: Callable[[apsw.Connection, Position], Any] | None = None,
         alone: Callable[[], None] | None = None,
         index: bool = False,
+        durable: bool = True,
         future: Future[Any] | None = None,
     ) -> None:
         self.operations = operations
@@ -60,6 +63,7 @@ class Job:
         self.work = work
         self.alone = alone
         self.index = index or alone is not None
+        self.durable = durable
         self.size = len(operations) or 1
         self._result: Any = None
         self._failure: BaseException | None = None

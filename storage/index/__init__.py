@@ -30,7 +30,13 @@ from schemas.search_values import (
 )
 from storage.index import date, number, parts, quantity, reference, string, token, uri
 from storage.index.entries import BY_TYPE, TABLES, Rows, of_hot_rows, of_versions, parameters_of
-from storage.index.hot import delete_by_value, delete_by_version, delete_hot, hot_versions
+from storage.index.hot import (
+    delete_by_version,
+    delete_hot,
+    delete_rows,
+    hot_versions,
+    rows_by_value,
+)
 from storage.index.parts import PreparedPart, drop_strays
 from storage.index.parts import drop as drop_segment
 from storage.index.parts import prepare as prepare_blocks
@@ -151,9 +157,9 @@ __all__ = [
     "by_table",
     "create_tables",
     "delete_all",
-    "delete_by_value",
     "delete_by_version",
     "delete_hot",
+    "delete_rows",
     "delete_versions",
     "drop_segment",
     "drop_strays",
@@ -165,6 +171,7 @@ __all__ = [
     "parameters_of",
     "prepare_blocks",
     "rows",
+    "rows_by_value",
     "rows_of",
     "write_blocks",
 ]

@@ -6,7 +6,8 @@ its versions, so they may go whenever there is time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apsw
 import numpy as np
@@ -48,21 +49,26 @@ def delete_by_version(
         )
 
 
-def delete_by_value(
-    connection: apsw.Connection, parameters: Sequence[int], high_v: int, limit: int
-) -> bool:
-    """Delete up to `limit` rows of the tables keyed by value, with `v <= high_v`; whether it was
-    all of them."""
-    left = limit
+def rows_by_value(
+    connection: apsw.Connection, parameters: Sequence[int], high_v: int
+) -> Iterator[tuple[str, str, list[tuple[Any, ...]]]]:
+    """The rows of the tables keyed by value, with `v <= high_v`, of some parameters.
+
+    Table, columns and rows, a parameter at a time: to be deleted one by one, as no key leads from a
+    version to them.
+    """
     for table in _BY_VALUE:
-        key = ", ".join(name for name in table.COLUMNS.split(", ") if name != "p")
         for p in parameters:
-            connection.execute(
-                f"DELETE FROM {table.NAME} WHERE p = ?1 AND ({key}) IN "
-                f"(SELECT {key} FROM {table.NAME} WHERE p = ?1 AND v <= ?2 LIMIT ?3)",
-                (p, high_v, left),
-            )
-            left -= connection.changes()
-            if left <= 0:
-                return False
-    return True
+            found: list[Any] = connection.execute(
+                f"SELECT {table.COLUMNS} FROM {table.NAME} WHERE p = ? AND v <= ?", (p, high_v)
+            ).fetchall()
+            if found:
+                yield table.NAME, table.COLUMNS, found
+
+
+def delete_rows(
+    connection: apsw.Connection, table: str, columns: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Delete rows that `rows_by_value` gave."""
+    key = " AND ".join(f"{name} = ?" for name in columns.split(", "))
+    connection.executemany(f"DELETE FROM {table} WHERE {key}", rows)

@@ -201,10 +201,10 @@ def test_a_flush_that_stops_at_any_step_loses_nothing(
         calls = iter(range(100))
 
         def stopping(method: Any) -> Any:
-            def call(*args: Any) -> Any:
+            def call(*args: Any, **more: Any) -> Any:
                 if next(calls) >= step:
                     raise Stop
-                return method(*args)
+                return method(*args, **more)
 
             return call
 
