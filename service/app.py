@@ -32,7 +32,7 @@ from service.jobs import JobRunner
 from service.operations import cohorts, erase, health, nlp, notes, sql, timeline, validate
 from service.operations import jobs as job_operations
 from service.response_headers import ResponseHeaders
-from service.settings import Settings, check_exposure, check_read_only
+from service.settings import Settings, check_exposure
 from storage.lake import Lake
 
 # Order matters where paths overlap: what is more specific comes first.
@@ -73,7 +73,6 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     if lake.read_only:
         # Notes are read, and what they say is stored, by the service that writes.
         settings = Settings({**settings.values, "read_only": True, "nlp": False})
-        check_read_only(settings)
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes)
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)

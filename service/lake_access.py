@@ -52,6 +52,7 @@ def open_lake(settings: Settings, *, create: bool = True) -> Lake:
         create=create,
         segments_url=settings.segments_url,
         read_only=settings.read_only,
+        unaudited=settings.unaudited_reads,
     )
 
 
@@ -70,4 +71,5 @@ def open_to_read(settings: Settings) -> Lake:
         master_key=master_key(settings),
         segments_url=settings.segments_url,
         read_only=True,
+        unaudited=settings.unaudited_reads,
     )

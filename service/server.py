@@ -11,13 +11,12 @@ import sys
 import uvicorn
 
 from service.datastores import PREFIX, open_datastores
-from service.settings import Settings, check_exposure, check_read_only
+from service.settings import Settings, check_exposure
 
 
 def serve(settings: Settings) -> None:
     """Serve until interrupted. Raises `SettingError` or `FhirError` before anything is served."""
     check_exposure(settings)
-    check_read_only(settings)
     # A core dump would put the memory, patient data and keys in it, on the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

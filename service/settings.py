@@ -37,7 +37,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "unaudited_reads",
         False,
-        "Let a read-only service answer, although it cannot record in the lake who read what.",
+        "Let processes that only read answer where they cannot record who read what: where they "
+        "may not write in the lake's `audit-spool`.",
     ),
     Setting(
         "segments_url",
@@ -184,16 +185,6 @@ def check_exposure(settings: Settings) -> None:
                 "api_token_file (make one with `chartlake token new NAME --file FILE`), or listen "
                 "on 127.0.0.1"
             )
-
-
-def check_read_only(settings: Settings) -> None:
-    """Refuse to read beside the writing service without leave. Raises `SettingError`."""
-    if settings.read_only and not settings.unaudited_reads:
-        raise SettingError(
-            "a read-only service cannot record in the lake who read what: set unaudited_reads "
-            "to let it answer all the same (and record accesses in front of it), or send reads "
-            "to the service that has the lake open for writing"
-        )
 
 
 def is_loopback(host: str) -> bool:

@@ -6,6 +6,9 @@ whoever has the database and its key alone can neither change, remove, reorder o
 cut off the last ones without `verify` naming them. A copy of the whole lake put back in its place
 is consistent in itself: only a head that was noted elsewhere (docs/audit.md) tells it apart.
 
+`instant_us` is when a row was appended, and never goes back. An access of a process that only reads
+was earlier: its row has that moment in `accessed_us`, which is null in all others.
+
 `audit_reference` finds rows by the patients and resources that they concern; `ref` is 64 bits of a
 hash, so a row found by it is compared with what was asked. It is derived, and verified too.
 """
@@ -27,6 +30,7 @@ DDL = """
 CREATE TABLE audit (
   n INTEGER PRIMARY KEY,
   instant_us INTEGER NOT NULL,
+  accessed_us INTEGER,
   t INTEGER,
   action TEXT NOT NULL,
   outcome INTEGER NOT NULL,
@@ -35,6 +39,7 @@ CREATE TABLE audit (
   detail BLOB NOT NULL,
   hash BLOB NOT NULL
 );
+CREATE INDEX audit_accessed ON audit (accessed_us, n) WHERE accessed_us IS NOT NULL;
 CREATE INDEX audit_refused ON audit (outcome) WHERE outcome > 0;
 CREATE TABLE audit_reference (
   ref INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (ref, n)
@@ -43,12 +48,12 @@ CREATE TABLE audit_reference (
 REBUILT = "rebuilt"
 """Name of the first event of a log that begins after the lake's first commits."""
 
-COLUMNS = "n, instant_us, t, action, outcome, name, agent, detail, hash"
+COLUMNS = "n, instant_us, accessed_us, t, action, outcome, name, agent, detail, hash"
 
-_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REFER = "INSERT OR IGNORE INTO audit_reference VALUES (?, ?)"
 _KEEP_HEAD = "INSERT OR REPLACE INTO lake VALUES ('audit_head', ?)"
-_NUMBERS = struct.Struct(">qqqBIIII")
+_NUMBERS = struct.Struct(">qqqqBIIII")
 
 
 class Head(NamedTuple):
@@ -93,9 +98,12 @@ class AuditLog:
             # Milliseconds, as FHIR instants show them; never back, whatever the clock does.
             instant_us = max(time.time_ns() // 1_000_000 * 1000, head.instant_us)
             n = head.n + 1
+            # Whatever the clock of the process that read does, no access is after its taking in.
+            accessed_us = record.recorded_us and min(record.recorded_us, instant_us)
             columns = (
                 n,
                 instant_us,
+                accessed_us,
                 t,
                 record.action,
                 record.outcome,
@@ -121,6 +129,10 @@ class AuditLog:
         # Not the row's own hash: who cuts off the last rows could read that from those before.
         return f"{head.n}:{self._mac(b'chartlake audit head ' + head.hash).hex()}"
 
+    def authenticator(self, purpose: str, text: str) -> bytes:
+        """An HMAC with the audit key over what is kept beside the log."""
+        return self._mac(f"chartlake audit {purpose} {text}".encode())
+
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._key, message, "sha256")
 
@@ -128,6 +140,7 @@ class AuditLog:
 def canonical(
     n: int,
     instant_us: int,
+    accessed_us: int | None,
     t: int | None,
     action: str,
     outcome: int,
@@ -137,8 +150,10 @@ def canonical(
 ) -> bytes:
     """The bytes of a row that its hash is over: numbers of fixed width, texts with their length."""
     a, b, c = action.encode(), name.encode(), agent.encode()
-    numbers = (n, instant_us, -1 if t is None else t, outcome, len(a), len(b), len(c), len(detail))
-    return b"".join((_NUMBERS.pack(*numbers), a, b, c, detail))
+    moments = (instant_us, -1 if accessed_us is None else accessed_us)
+    lengths = (len(a), len(b), len(c), len(detail))
+    numbers = _NUMBERS.pack(n, *moments, -1 if t is None else t, outcome, *lengths)
+    return b"".join((numbers, a, b, c, detail))
 
 
 def references(record: AuditRecord) -> list[int]:

@@ -63,23 +63,23 @@ def refusal(id: str) -> FhirError:
 
 def version(row: AuditRow, lake_id: str) -> Version:
     """The one version of the AuditEvent of a row."""
-    recorded = from_microseconds(row.instant_us)
+    appended = from_microseconds(row.instant_us)
     body = canonical_bytes(audit_event(row, lake_id))
-    return Version(TYPE, f"audit-{row.n}", 1, row.t or 0, recorded, "POST", False, body)
+    return Version(TYPE, f"audit-{row.n}", 1, row.t or 0, appended, "POST", False, body)
 
 
 def audit_event(row: AuditRow, lake_id: str) -> dict[str, Any]:
     """The row as an AuditEvent resource."""
     record = row.record()
-    recorded = format_instant(from_microseconds(row.instant_us))
+    appended = format_instant(from_microseconds(row.instant_us))
     event: dict[str, Any] = {
         "resourceType": TYPE,
         "id": f"audit-{row.n}",
-        "meta": {"versionId": "1", "lastUpdated": recorded},
+        "meta": {"versionId": "1", "lastUpdated": appended},
         "type": {"system": AUDIT_TYPE, "code": "rest", "display": "RESTful Operation"},
         "subtype": _subtype(record.name),
         "action": record.action,
-        "recorded": recorded,
+        "recorded": format_instant(from_microseconds(row.recorded_us)),
         "outcome": str(record.outcome),
     }
     if record.failure:
@@ -152,7 +152,7 @@ def _query(record: AuditRecord) -> list[dict[str, Any]]:
     """Names of what was asked by; the values are not recorded."""
     if not record.parameters:
         return []
-    kind = "view" if record.name == "sql" else "parameter"
+    kind = {"sql": "view", "spark": "type"}.get(record.name, "parameter")
     details = [{"type": kind, "valueString": name} for name in record.parameters]
     return [{**_kind("2", "System Object", "24"), "detail": details}]
 

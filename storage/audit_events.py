@@ -86,7 +86,7 @@ class AuditEvents:
             # Ask again for as many as were used: the next page goes on after those.
             with audit_trail.unobserved():
                 inner = search_stored(_page(given, query, inner, used), t).next or _END
-        chosen = [(row.instant_us, version(row, self._lake_id)) for row in mine[:taken]]
+        chosen = [(row.recorded_us, version(row, self._lake_id)) for row in mine[:taken]]
         chosen += [(_recorded(one), one) for one in stored.versions[:used]]
         chosen.sort(key=lambda pair: -pair[0] if descending else pair[0])
         following = None
@@ -156,7 +156,7 @@ def _merge(
         if used == len(stored):
             taken = min(len(mine), count - used)
             break
-        moment, other = mine[taken].instant_us, _recorded(stored[used])
+        moment, other = mine[taken].recorded_us, _recorded(stored[used])
         if moment == other or (moment > other) == descending:
             taken += 1
         else:

@@ -1,11 +1,15 @@
 """A search over the audit log: what SQL can say of it, and what is compared row by row.
 
-Number, moment, action, outcome, interaction and agent are columns; patients and entities are found
+Number, moments, action, outcome, interaction and agent are columns; patients and entities are found
 by `audit_reference` and then compared; anything else is compared on the AuditEvent as it is read.
+
+The order is that of AuditEvent.recorded. It is the order of the numbers for all rows but those that
+were taken in from the spool: these have an index of their own and are merged in.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,6 +37,12 @@ _INSTANT_US = 1_000
 
 Test = Callable[[AuditRow], bool]
 
+# Stands in a condition for the column that has AuditEvent.recorded: another one for each group.
+_RECORDED = "<recorded>"
+
+_DIRECT = "accessed_us IS NULL"
+_TAKEN_IN = "accessed_us IS NOT NULL"
+
 
 class AuditQuery:
     """The criteria of a search, over rows up to a number."""
@@ -43,30 +53,59 @@ class AuditQuery:
         self._lake_id = lake_id
         self._where = ["n <= ?"]
         self._args: list[Any] = [top]
+        # Conditions for rows whose order is that of their numbers, on top of the others.
+        self._direct: list[str] = [_DIRECT]
+        self._direct_args: list[Any] = []
         self._tests: list[Test] = []
         for criterion in query.criteria:
             self._add(criterion)
 
     def rows(self, after: int | None, *, descending: bool) -> Iterator[AuditRow]:
-        """Matching rows that come after row `after` (None: all), in order."""
-        where, args = list(self._where), list(self._args)
+        """Matching rows that come after row `after` (None: all), in order of (recorded, n)."""
+        step, order = ("<", "DESC") if descending else (">", "ASC")
+        direct, taken = [*self._direct], [_TAKEN_IN]
+        direct_args: list[Any] = [*self._direct_args]
+        taken_args: list[Any] = []
         if after is not None:
-            where.append("n < ?" if descending else "n > ?")
-            args.append(after)
-        order = "DESC" if descending else "ASC"
-        sql = f"{' AND '.join(where)} ORDER BY n {order}"
-        for row in rows(self._connection, sql, args):
-            if all(test(row) for test in self._tests):
-                yield row
+            found: Any = self._connection.execute(
+                "SELECT ifnull(accessed_us, instant_us) FROM audit WHERE n = ?", (after,)
+            ).get
+            place = (found or 0, after)
+            taken.append(f"(accessed_us, n) {step} (?, ?)")
+            taken_args += place
+            direct.append(f"(instant_us, n) {step} (?, ?)")
+            direct_args += place
+            # The same, as a number to begin at.
+            edge = first_since(self._connection, place[0] + (1 if descending else 0))
+            direct.append(f"n {'<' if descending else '>='} ?")
+            direct_args.append(edge)
+        groups = (
+            self._group("instant_us", direct, direct_args, f"n {order}"),
+            self._group("accessed_us", taken, taken_args, f"accessed_us {order}, n {order}"),
+        )
+        return heapq.merge(*groups, key=lambda row: (row.recorded_us, row.n), reverse=descending)
 
     def count(self) -> int:
         """How many rows match."""
         if self._tests:
             return sum(1 for _ in self.rows(None, descending=False))
-        where = " AND ".join(self._where)
-        return int(
-            self._connection.execute(f"SELECT count(*) FROM audit WHERE {where}", self._args).get
-        )
+        counted = 0
+        for recorded, more, args in (
+            ("instant_us", self._direct, self._direct_args),
+            ("accessed_us", [_TAKEN_IN], []),
+        ):
+            where = " AND ".join((*self._where, *more)).replace(_RECORDED, recorded)
+            sql = f"SELECT count(*) FROM audit WHERE {where}"
+            counted += int(self._connection.execute(sql, (*self._args, *args)).get)
+        return counted
+
+    def _group(
+        self, recorded: str, more: list[str], args: list[Any], order: str
+    ) -> Iterator[AuditRow]:
+        where = " AND ".join((*self._where, *more)).replace(_RECORDED, recorded)
+        for row in rows(self._connection, f"{where} ORDER BY {order}", (*self._args, *args)):
+            if all(test(row) for test in self._tests):
+                yield row
 
     def _add(self, criterion: Criterion) -> None:
         if criterion.kind == "_id":
@@ -108,19 +147,20 @@ class AuditQuery:
                 prefix, low, high = date.bounds(value)
             except ValueError as failure:
                 raise bad_value(criterion.given, str(failure)) from None
-            names = {"low": "instant_us", "high": f"instant_us + {_INSTANT_US}"}
+            column = _RECORDED if criterion.param == "date" else "instant_us"
+            names = {"low": column, "high": f"{column} + {_INSTANT_US}"}
             sql, bounds = date.condition(prefix, low, high).sql(names)
             parts.append(f"({sql})")
             self._args += bounds
         self._where.append(f"({' OR '.join(parts)})")
         if len(parts) == 1:
-            # Moments never go back, so one is also a number to begin or end at.
+            # Moments of appending never go back, so one is also a number to begin or end at.
             if prefix in ("eq", "gt", "ge", "sa", "ap"):
-                self._where.append("n >= ?")
-                self._args.append(first_since(self._connection, low - _INSTANT_US))
+                self._direct.append("n >= ?")
+                self._direct_args.append(first_since(self._connection, low - _INSTANT_US))
             if prefix in ("eq", "lt", "le", "eb", "ap"):
-                self._where.append("n <= ?")
-                self._args.append(first_since(self._connection, high + _INSTANT_US))
+                self._direct.append("n <= ?")
+                self._direct_args.append(first_since(self._connection, high + _INSTANT_US))
 
     def _compare(self, criterion: Criterion) -> None:
         """Compare row by row, after looking up by reference where that narrows it."""

@@ -1,10 +1,10 @@
-"""Records of accesses on their way to the writer: those that arrive together share one commit."""
+"""Records of accesses on their way to the disk: those that arrive together share one fsync."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,12 +23,32 @@ BATCH_S = 0.1
 _MAX_WAITING = 10_000
 
 
-class AuditQueue:
-    """Collects records until the writer takes them, all in one job."""
+Pull = Callable[[], list[AuditRecord]]
+"""Gives what is waiting; called once, by the job that appends it."""
 
-    def __init__(self, writer: Writer, audit: AuditLog) -> None:
-        self._writer = writer
-        self._audit = audit
+Begin = Callable[[Pull], Future[Any]]
+"""Begins a job that appends what is waiting; the future is done when it is durable."""
+
+
+def into_log(writer: Writer, audit: AuditLog) -> Begin:
+    """Append to the audit log itself, in the writer's next transaction."""
+
+    def begin(pull: Pull) -> Future[Any]:
+        def append(connection: apsw.Connection, position: Position) -> None:
+            records = [(record, None) for record in pull()]
+            position.audit = audit.append(connection, position.audit, records)
+
+        return writer.begin(append)
+
+    return begin
+
+
+class AuditQueue:
+    """Collects records until a job takes them, all at once."""
+
+    def __init__(self, begin: Begin) -> None:
+        """`begin`: `into_log`, or `AuditSpool.begin` in a process that only reads."""
+        self._begin_job = begin
         # Reentrant: a job that the writer refuses at once ends while it is being begun.
         self._lock = threading.RLock()
         self._waiting: list[tuple[AuditRecord, bool]] = []
@@ -71,16 +91,14 @@ class AuditQueue:
             return self._job
         taken: list[tuple[AuditRecord, bool]] = []
 
-        def take(connection: apsw.Connection, position: Position) -> None:
+        def pull() -> list[AuditRecord]:
             with self._lock:
                 taken.extend(self._waiting)
                 self._waiting = []
                 self._job = None
-            position.audit = self._audit.append(
-                connection, position.audit, [(record, None) for record, _ in taken]
-            )
+            return [record for record, _ in taken]
 
-        job = self._writer.begin(take)
+        job = self._begin_job(pull)
         self._job = job
         job.add_done_callback(lambda done: self._ended(done, taken))
         return job

@@ -62,6 +62,7 @@ class AuditRecord:
     `failure`: the category of the failure. `parameters`: names of search parameters, or the views
     of a SQL query. `results`: how many resources, rows or patients were given out, None where
     that has no meaning. `entity_count`, `patient_count`: 0 for as many as are listed.
+    `recorded_us`: the moment of an access that comes into the log later; None: it is now.
     """
 
     action: str
@@ -78,6 +79,7 @@ class AuditRecord:
     entity_count: int = 0
     patients: tuple[str, ...] = ()
     patient_count: int = 0
+    recorded_us: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no AuditEvent can say (ValueError: a fault of the caller)."""
@@ -117,10 +119,15 @@ class AuditRecord:
 
 
 class AuditRow(NamedTuple):
-    """A numbered record as it is in the table; `t` is the commit it made, None for an access."""
+    """A numbered record as it is in the table; `t` is the commit it made, None for an access.
+
+    `instant_us`: when it was appended. `accessed_us`: when the access was, where that was earlier
+    (in a process that only reads); None otherwise.
+    """
 
     n: int
     instant_us: int
+    accessed_us: int | None
     t: int | None
     action: str
     outcome: int
@@ -128,6 +135,11 @@ class AuditRow(NamedTuple):
     agent: str
     detail: bytes
     hash: bytes
+
+    @property
+    def recorded_us(self) -> int:
+        """The moment of the access or change: AuditEvent.recorded."""
+        return self.instant_us if self.accessed_us is None else self.accessed_us
 
     def record(self) -> AuditRecord:
         """The record again."""
@@ -147,6 +159,7 @@ class AuditRow(NamedTuple):
             entities[0],
             tuple(unpack(key) for key in patients[1:]),
             patients[0],
+            self.accessed_us,
         )
 
 

@@ -20,6 +20,7 @@
 | `resource_count` | `type` | current resources of a type |
 | `audit` | `n` | one row an access or change, see `storage.audit` |
 | `audit_reference` | `ref`, `n` | audit rows by the resources that they concern |
+| `audit_spool` | `file` | how far a reader's spool file was taken into the audit log |
 | `job` | `id` | work that goes on after a restart, see `storage/jobs.py` |
 | `erasure` | `id` | that versions were erased, when and why; not which |
 | `erased_version` | `v` | erased versions whose index rows are still to be removed |
@@ -44,7 +45,7 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
-from storage import audit, database_renewal, index, index_queue, packed_ids
+from storage import audit, database_renewal, index, index_queue, packed_ids, spool_positions
 from storage.private_files import create_file, folder_lock
 
 LAYOUT = 2
@@ -166,6 +167,7 @@ class Database:
             with connection:
                 connection.execute(_TABLES)
                 connection.execute(audit.DDL)
+                connection.execute(spool_positions.DDL)
                 connection.execute(index_queue.DDL)
                 index.create_tables(connection)
                 connection.executemany(

@@ -8,7 +8,6 @@ with Lake.open("data") as lake:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from storage import audit_trail, erasures, history, reading
@@ -20,6 +19,7 @@ from storage.index_queue import await_index
 from storage.lake_at import LakeAt
 from storage.lake_upkeep import LakeUpkeep
 from storage.operations import Delete, Operation, Put, prepare
+from storage.process_trail import recorded
 from storage.query import search
 from storage.snapshot import Snapshot
 from storage.verify import Finding
@@ -99,20 +99,9 @@ class Lake(LakeUpkeep):
             trail.changed()
         return commit
 
-    def record_access(self, records: Sequence[AuditRecord], *, durable: bool = True) -> Future[Any]:
-        """Append records of accesses to the audit log; wait for the future before you answer.
-
-        Not `durable`: the future is done at once, and the records are on the disk within a tenth of
-        a second. The future fails with FhirError `unavailable` where they cannot be written.
-        """
-        if self._upkeep is None:
-            nothing: Future[Any] = Future()
-            nothing.set_result(None)
-            return nothing
-        return self._upkeep.accesses.add(records, durable=durable)
-
     # Reading
 
+    @recorded("read", "R", lists_entities=True)
     def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
         with self._one_row() as connection:
@@ -120,6 +109,7 @@ class Lake(LakeUpkeep):
                 return self._audit_events.read(connection, id)
             return reading.read(connection, self._bodies, resource_type, id, self._at(at))
 
+    @recorded("vread", "R", lists_entities=True)
     def vread(
         self, resource_type: str, id: str, version_id: int, *, at: AsOf | None = None
     ) -> Version:
@@ -131,6 +121,7 @@ class Lake(LakeUpkeep):
                 connection, self._bodies, resource_type, id, version_id, self._at(at)
             )
 
+    @recorded("history", "R", lists_entities=True)
     def history(
         self,
         resource_type: str | None = None,
@@ -167,6 +158,7 @@ class Lake(LakeUpkeep):
                 cursor,
             )
 
+    @recorded("search-type", "E")
     def search(
         self,
         resource_type: str,
@@ -209,6 +201,7 @@ class Lake(LakeUpkeep):
                 connection, stored, params, t, latest=t == self.t, strict=strict
             )
 
+    @recorded("changes", "R", lists_entities=True)
     def changes(
         self,
         since_t: int,
@@ -235,10 +228,12 @@ class Lake(LakeUpkeep):
 
     # Answers over many resources
 
+    @recorded("snapshot", "E")
     def snapshot(self, at: AsOf | None = None) -> Snapshot:
         """The lake as of a commit, in columns, for analytic queries."""
         return Snapshot(self._database, self._segments, self._terms, self._hot_tables, self._at(at))
 
+    @recorded("sql", "E")
     def sql(
         self,
         query: str,
@@ -257,6 +252,7 @@ class Lake(LakeUpkeep):
             trail.gave(len(table))
         return table
 
+    @recorded("cohort", "E")
     def cohort(self, definition: dict[str, Any], *, at: AsOf | None = None) -> CohortResult:
         """The patients that meet a definition; see `storage.analytics.cohort`."""
         from storage.analytics import cohort
@@ -268,6 +264,7 @@ class Lake(LakeUpkeep):
             trail.concerns(str(member["patient_id"]) for member in result.members)
         return result
 
+    @recorded("timeline", "E", target_type="Patient")
     def timeline(
         self,
         patient_id: str,

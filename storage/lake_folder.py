@@ -41,6 +41,11 @@ class LakeFolder:
         return self.path / "hot.db"
 
     @property
+    def audit_spool(self) -> Path:
+        """Accesses of processes that only read, until they are in the audit log."""
+        return self.path / "audit-spool"
+
+    @property
     def segments(self) -> Path:
         """The folder of the Parquet segments, one folder per type in it."""
         return self.path / "lake"

@@ -9,6 +9,7 @@ from typing import Any
 
 from storage import audit_trail, statistics, verify
 from storage.audit import Head
+from storage.audit_spool import SPOOL_KEY, SpoolCodec
 from storage.audit_verify import verify_chain
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
@@ -18,6 +19,7 @@ from storage.erase.target import ERASE, PURGE, Target
 from storage.index_queue import await_index
 from storage.open_lake import OpenLake
 from storage.reindex import Reindex
+from storage.spool_verify import verify_spool
 from storage.verify import Finding
 
 
@@ -95,7 +97,7 @@ class LakeUpkeep(OpenLake):
         """
         await_index(self._database, None if self.read_only else self._writer, self.t)
         with audit_trail.unobserved():
-            return verify.verify(
+            found = verify.verify(
                 self._database,
                 self._segments,
                 self._terms,
@@ -103,6 +105,9 @@ class LakeUpkeep(OpenLake):
                 lambda connection: verify_chain(self._audit, connection, anchor),
                 sample=sample,
             )
+        codec = SpoolCodec(self._keystore.secret(SPOOL_KEY), self._keystore.lake_id)
+        spool = self.folder.audit_spool
+        return [*found, *verify_spool(spool, codec, self._audit, self._database)]
 
     def reindex(self) -> None:
         """Rebuild the search index from the bodies, while others search and write."""

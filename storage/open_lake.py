@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from schemas.outcomes import error
 from storage import as_of, audit_trail, database_renewal
@@ -14,7 +17,10 @@ from storage.as_of import AsOf
 from storage.audit import AuditLog
 from storage.audit_change import opening
 from storage.audit_events import AuditEvents
-from storage.audit_queue import AuditQueue
+from storage.audit_intake import AuditIntake
+from storage.audit_queue import AuditQueue, into_log
+from storage.audit_record import AuditRecord
+from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.compaction import Compactor
 from storage.database import Lent
 from storage.erase.eraser import Eraser
@@ -47,7 +53,7 @@ class Upkeep:
     retirement: Retirement
     rewriter: Rewriter
     compactor: Compactor
-    accesses: AuditQueue
+    intake: AuditIntake
     eraser: Eraser
 
 
@@ -62,6 +68,7 @@ class OpenLake:
         create: bool,
         segments_url: str,
         read_only: bool,
+        unaudited: bool,
     ) -> None:
         """Use `Lake.open`."""
         self.folder = LakeFolder(path, segments_url)
@@ -72,14 +79,14 @@ class OpenLake:
         else:
             self._lock, self._keystore, self._database = self.folder.open(master_key, create=create)
         try:
-            self._start()
+            self._start(unaudited=unaudited)
         except BaseException:
             self._database.close()
             if self._lock is not None:
                 self._lock.release()
             raise
 
-    def _start(self) -> None:
+    def _start(self, *, unaudited: bool) -> None:
         files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
         self._terms = Terms(lambda work: self._writer.run(work, index=False))
@@ -92,8 +99,17 @@ class OpenLake:
         self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
         self._upkeep: Upkeep | None = None
+        self._spool: AuditSpool | None = None
+        codec = SpoolCodec(self._keystore.secret(SPOOL_KEY), self._keystore.lake_id)
         if self.read_only:
             self._database.on_renewed = self._forget
+            self._spool = AuditSpool(self.folder.audit_spool, codec, unaudited=unaudited)
+            self._accesses = AuditQueue(self._spool.begin)
+            try:
+                self.record_access([opening(audit_trail.current())]).result()
+            except BaseException:
+                self._spool.close()
+                raise
             return
         writer = Writer(self._database.writer(), lambda position: self._flusher.wake(position))
         parts = (self._database, writer, self._segments, self._terms)
@@ -103,7 +119,8 @@ class OpenLake:
         rewriter = Rewriter(*parts, new_segments, settler)
         compactor = Compactor(self._database, rewriter, retirement)
         flusher = Flusher(*parts, new_segments, settler, compactor.wake)
-        accesses = AuditQueue(writer, self._audit)
+        self._accesses = AuditQueue(into_log(writer, self._audit))
+        intake = AuditIntake(self.folder.audit_spool, codec, self._audit, writer, self._database)
         remnants = Remnants(
             *parts,
             flusher,
@@ -116,13 +133,16 @@ class OpenLake:
         eraser = Eraser(
             *parts, self._bodies, flusher, remnants, self.key_copies, self.jobs, self._audit
         )
-        self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, accesses, eraser)
+        self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, intake, eraser)
         eraser.listeners.append(lambda _erased: self._index.clear())
         try:
             flusher.start()
-            accesses.add([opening(audit_trail.current())]).result()
+            # What was done before is recorded before.
+            intake.start()
+            self._accesses.add([opening(audit_trail.current())]).result()
             compactor.start()
         except BaseException:
+            intake.stop()
             flusher.stop()
             writer.close()
             raise
@@ -178,6 +198,7 @@ class OpenLake:
         create: bool = True,
         segments_url: str = "",
         read_only: bool = False,
+        unaudited: bool = False,
     ) -> Self:
         """Open the lake at `path` for reading and writing, making it when `create` and new.
 
@@ -189,10 +210,17 @@ class OpenLake:
 
         `read_only` opens it beside the process that writes, or without one: everything that this
         process commits can be read at once, nothing is changed, and what would change something
-        raises FhirError `forbidden`.
+        raises FhirError `forbidden`. Who opens it and what is read are recorded all the same, in
+        `audit-spool` in the folder (docs/many_processes.md): FhirError `unavailable` where that
+        cannot be written, unless `unaudited`.
         """
         return cls(
-            Path(path), master_key, create=create, segments_url=segments_url, read_only=read_only
+            Path(path),
+            master_key,
+            create=create,
+            segments_url=segments_url,
+            read_only=read_only,
+            unaudited=unaudited,
         )
 
     def __enter__(self) -> Self:
@@ -211,10 +239,12 @@ class OpenLake:
         try:
             if flush:
                 self._flusher.flush()
-            if self._upkeep is not None:
-                self._upkeep.accesses.close()
+            self._accesses.close()
         finally:
+            if self._spool is not None:
+                self._spool.close()
             if self._upkeep is not None:
+                self._upkeep.intake.stop()
                 self._upkeep.compactor.stop()
                 self._upkeep.flusher.stop()
             self._database.close()
@@ -238,6 +268,18 @@ class OpenLake:
     def failure(self) -> str | None:
         """Why nothing can be stored until a restart, in one line; None as long as all is well."""
         return self._upkeep.writer.failure if self._upkeep is not None else None
+
+    def record_access(self, records: Sequence[AuditRecord], *, durable: bool = True) -> Future[Any]:
+        """Append records of accesses to the audit log; wait for the future before you answer.
+
+        Not `durable`: the future is done at once, and the records are on the disk within a tenth of
+        a second. The future fails with FhirError `unavailable` where they cannot be written. In a
+        process that only reads they come into the log with the moment of this call.
+        """
+        if self.read_only:
+            now_us = time.time_ns() // 1_000_000 * 1000
+            records = [replace(record, recorded_us=now_us) for record in records]
+        return self._accesses.add(records, durable=durable)
 
     # For those who answer
 

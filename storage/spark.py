@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
+from storage.process_trail import process_trail
 
 if TYPE_CHECKING:
     from storage.lake import Lake
@@ -58,6 +59,8 @@ def read(spark: Any, lake: Lake, resource_type: str, *, at: int | None = None) -
     type's flat columns, and `body` (JSON text). Later commits do not change it. When compaction
     or an erase removes one of its files, Spark says that the file is missing: read again then.
 
+    It is recorded in the audit log, with the type, as `spark` by this process's user.
+
     Raises FhirError: `unknown-type`, `value` (no such commit), `forbidden` for a session that would
     write plaintext to disk.
     """
@@ -69,6 +72,12 @@ def read(spark: Any, lake: Lake, resource_type: str, *, at: int | None = None) -
                 "forbidden",
                 f"This Spark session must be made with {name}={value}; use spark_session().",
             )
+    # Spark reads when it likes, so what is recorded is that it was let in: to which type.
+    with process_trail(lake, "spark", "E", parameters=(resource_type,)):
+        return _current(spark, lake, resource_type, at)
+
+
+def _current(spark: Any, lake: Lake, resource_type: str, at: int | None) -> Any:
     snapshot = lake.snapshot(at)
     segments = snapshot.segments(resource_type)
     hot = spark.createDataFrame(snapshot.hot_rows(resource_type))

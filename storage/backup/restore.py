@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schemas.outcomes import FhirError, error
+from storage import spool_positions
+from storage.audit import AuditLog
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.manifest import CopiedSegment, Manifest
 from storage.backup.take import MANIFEST_KEY
@@ -111,6 +113,7 @@ def _restore(
         # The copies lie in the folder. What is in an object store belongs to the lake that was
         # backed up: two lakes on one prefix would remove each other's segments.
         database.keep_segments_here()
+        _empty_spool(database, keystore)
     if rebuilt:
         for path in folder.path.glob("hot.db*"):
             path.unlink()
@@ -134,6 +137,16 @@ def _opens(database: Database, lake_id: str) -> bool:
     except FhirError:
         return False
     return True
+
+
+def _empty_spool(database: Database, keystore: Keystore) -> None:
+    """Wait for no spool file of the lake that was backed up: a backup has none."""
+    connection = database.writer()
+    try:
+        audit = AuditLog(keystore.secret("audit"), keystore.lake_id)
+        spool_positions.close_all(connection, audit)
+    finally:
+        connection.close()
 
 
 def _index(folder: LakeFolder, master_key: MasterKey) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from schemas.validate import validate
+from storage.audit_change import user
 from storage.lake import Lake
 
 from .conftest import FHIR, Service, assert_outcome
@@ -25,12 +26,12 @@ Start = Callable[..., Service]
 def pair(start_service: Start) -> tuple[Service, Service]:
     """A service that writes and one that reads the same folder."""
     writing = start_service("lake", "--no-nlp")
-    return writing, start_service("lake", "--read-only", CHARTLAKE_UNAUDITED_READS="true")
+    return writing, start_service("lake", "--read-only")
 
 
 def files(path: Path) -> set[str]:
     found = {str(f.relative_to(path)) for f in path.rglob("*") if f.is_file()}
-    return {f for f in found if not f.startswith("hot.db-")}
+    return {f for f in found if not f.startswith(("hot.db-", "audit-spool/"))}
 
 
 def test_it_reads_what_the_other_stores(pair: tuple[Service, Service]) -> None:
@@ -75,6 +76,90 @@ def test_it_refuses_every_change(pair: tuple[Service, Service]) -> None:
     assert {one["code"] for one in rest["interaction"]} == {"batch", "history-system"}
 
 
+def events(writing: Service, **params: str) -> list[tuple[str, str, str]]:
+    """Agent, interaction and outcome of the audit events that the writing service has, oldest."""
+    found = writing.found("AuditEvent", _sort="date", _count="1000", **params)
+    return [
+        (event["agent"][0]["name"], event["subtype"][-1]["code"], event["outcome"])
+        for event in found
+    ]
+
+
+def awaited(writing: Service, number: int, **params: str) -> list[tuple[str, str, str]]:
+    """So many events, as soon as they are there: within a second, on a machine with time."""
+    deadline = time.monotonic() + 15
+    while len(found := events(writing, **params)) < number and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def test_reads_are_in_the_log_of_the_lake(pair: tuple[Service, Service]) -> None:
+    writing, reading = pair
+    id = writing.patient()
+    assert reading.http.get(f"/fhir/Patient/{id}").status_code == 200
+    assert_outcome(reading.http.get("/fhir/Patient/none"), 404)
+    assert_outcome(reading.http.delete(f"/fhir/Patient/{id}"), 403)
+    with Lake.open(writing.data, read_only=True) as lake:
+        lake.read("Patient", id)
+    command = [sys.executable, "-m", "service.cli", "timeline", id, "--data", str(writing.data)]
+    subprocess.run(command, check=True, capture_output=True)
+    process, cli = f"process:{user()}", f"cli:{user()}"
+    assert awaited(writing, 5, patient=id) == [
+        ("local", "create", "0"),
+        ("local", "read", "0"),
+        ("local", "delete", "4"),
+        (process, "read", "0"),
+        (cli, "timeline", "0"),
+    ]
+    assert ("local", "read", "4") in events(writing, entity="Patient/none")
+    opened = [agent for agent, _, _ in events(writing, subtype="open")]
+    assert opened == [process, process, process, cli]
+    # What was acknowledged is recorded, also when the reader is killed the moment after.
+    assert reading.http.get(f"/fhir/Patient/{id}/_history").status_code == 200
+    reading.kill()
+    assert len(awaited(writing, 1, patient=id, subtype="history-instance")) == 1
+    assert len(awaited(writing, 1, subtype="audit-spool-broken-off")) == 1
+    writing.stop()
+    verify = [sys.executable, "-m", "service.cli", "verify", "--data", str(writing.data)]
+    assert subprocess.run(verify, check=False, capture_output=True).returncode == 0
+
+
+def test_reads_wait_for_the_writer_to_come_back(pair: tuple[Service, Service]) -> None:
+    writing, reading = pair
+    id = writing.patient()
+    writing.kill()
+    for _ in range(5):
+        assert reading.http.get(f"/fhir/Patient/{id}").status_code == 200
+    writing.start()
+    assert events(writing, patient=id, subtype="read") == [("local", "read", "0")] * 5
+
+
+def test_what_cannot_be_recorded_is_not_answered(start_service: Start) -> None:
+    writing = start_service("lake", "--no-nlp")
+    id = writing.patient()
+    reading = start_service("lake", "--read-only")
+    spool = writing.data / "audit-spool"
+    moved = spool.rename(writing.data / "away")
+    spool.write_bytes(b"")  # no folder; root may write in any
+    assert_outcome(reading.http.get(f"/fhir/Patient/{id}"), 503)
+    assert reading.http.get("/healthz").status_code == 200
+    spool.unlink()
+    moved.rename(spool)
+    assert reading.http.get(f"/fhir/Patient/{id}").status_code == 200
+    assert len(awaited(writing, 1, patient=id, subtype="read")) == 1
+    spool.rename(moved)
+    spool.write_bytes(b"")
+    command = [sys.executable, "-m", "service.cli", "serve", "--read-only", "--port", "0"]
+    refused = subprocess.run(
+        [*command, "--data", str(writing.data)], check=False, capture_output=True, text=True
+    )
+    assert refused.returncode == 1
+    assert "unaudited_reads" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+    without = start_service("lake", "--read-only", CHARTLAKE_UNAUDITED_READS="true")
+    assert without.http.get(f"/fhir/Patient/{id}").status_code == 200
+
+
 def test_a_second_writer_is_refused_and_commands_read_beside(start_service: Start) -> None:
     writing = start_service("lake", "--no-nlp")
     writing.patient()
@@ -90,7 +175,6 @@ def test_a_second_writer_is_refused_and_commands_read_beside(start_service: Star
     for command, hint in (
         (["serve"], "--read-only"),
         (["reindex"], "--read-only"),
-        (["serve", "--read-only"], "unaudited_reads"),
     ):
         refused = run(*command)
         assert refused.returncode == 1

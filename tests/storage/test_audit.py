@@ -63,6 +63,7 @@ MOVE = (
         (("UPDATE audit SET agent = 'nobody' WHERE n = 5",), "event 5 was changed"),
         (("UPDATE audit SET outcome = 4 WHERE n = 5",), "event 5 was changed"),
         (("UPDATE audit SET instant_us = instant_us + 1 WHERE n = 5",), "event 5 was changed"),
+        (("UPDATE audit SET accessed_us = 1 WHERE n = 5",), "event 5 was changed"),
         (("UPDATE audit SET t = 1 WHERE n = 5",), "event 5 was changed"),
         (("UPDATE audit SET detail = x'00' WHERE n = 5",), "event 5 was changed"),
         (("UPDATE audit SET name = x'00' WHERE n = 5",), "event 5 was changed"),
@@ -74,8 +75,8 @@ MOVE = (
             (
                 "UPDATE audit SET n = n + 1000 WHERE n >= 5",
                 "UPDATE audit SET n = n - 999 WHERE n > 1000",
-                "INSERT INTO audit SELECT 5, instant_us, t, action, outcome, name, agent, detail, "
-                "hash FROM audit WHERE n = 4",
+                "INSERT INTO audit SELECT 5, instant_us, accessed_us, t, action, outcome, name, "
+                "agent, detail, hash FROM audit WHERE n = 4",
             ),
             "put in afterwards",
         ),
@@ -279,7 +280,7 @@ records = st.builds(
 @given(records)
 def test_a_record_comes_back_as_it_was(record: AuditRecord) -> None:
     row = AuditRow(
-        1, 0, None, record.action, record.outcome, record.name, record.agent,
+        1, 0, None, None, record.action, record.outcome, record.name, record.agent,
         encode_detail(record), b"",
     )  # fmt: skip
     again = row.record()
@@ -318,7 +319,8 @@ def test_any_change_of_any_row_breaks_the_chain(
 
 
 def test_canonical_bytes_tell_fields_apart() -> None:
-    one = canonical(1, 0, None, "R", 0, "ab", "c", b"")
-    assert one != canonical(1, 0, None, "R", 0, "a", "bc", b"")
-    assert one != canonical(1, 0, None, "R", 0, "ab", "", b"c")
-    assert canonical(1, 0, 0, "R", 0, "", "", b"") != canonical(1, 0, None, "R", 0, "", "", b"")
+    one = canonical(1, 0, None, None, "R", 0, "ab", "c", b"")
+    assert one != canonical(1, 0, None, None, "R", 0, "a", "bc", b"")
+    assert one != canonical(1, 0, None, None, "R", 0, "ab", "", b"c")
+    assert one != canonical(1, 0, None, 0, "R", 0, "ab", "c", b"")
+    assert one != canonical(1, 0, 0, None, "R", 0, "ab", "c", b"")

@@ -65,8 +65,9 @@ class Writer:
 
 
 def files(path: Path) -> set[str]:
-    """All files but SQLite's own, which the next writer removes."""
+    """All files but SQLite's own and readers' accesses, which the next writer removes."""
     found = {str(f.relative_to(path)) for f in path.rglob("*") if f.is_file()}
+    found = {name for name in found if not name.startswith("audit-spool/")}
     return found - {"hot.db-wal", "hot.db-shm"}
 
 
