@@ -45,7 +45,15 @@ from typing import Any
 import apsw
 
 from schemas.outcomes import error
-from storage import audit, database_renewal, index, index_queue, packed_ids, spool_positions
+from storage import (
+    audit,
+    database_renewal,
+    disk_failures,
+    index,
+    index_queue,
+    packed_ids,
+    spool_positions,
+)
 from storage.private_files import create_file, folder_lock
 
 LAYOUT = 2
@@ -290,7 +298,8 @@ class Database:
         # While it is opened, no other file may take the place of the one that it is of.
         with folder_lock(self.path.with_name("keys"), shared=True):
             inode = self._inode_now()
-            connection = self._connect(writable=False)
+            with disk_failures.naming_damage():
+                connection = self._connect(writable=False)
         connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
         return connection, inode
 
@@ -386,6 +395,11 @@ class Lent:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end(failure)
+        if disk_failures.is_damage(failure):
+            raise disk_failures.damaged(failure) from None
+
+    def _end(self, failure: BaseException | None) -> None:
         if self._transaction:
             try:
                 self._connection.execute("ROLLBACK")

@@ -7,7 +7,10 @@ have dropped the pages and call the next fsync a success (https://wiki.postgresq
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Iterator
+from typing import TypeGuard
 
 import apsw
 
@@ -64,9 +67,33 @@ def refusal(failure: apsw.Error) -> FhirError:
         )
     return error(
         "unavailable",
-        f"The database failed on the commit ({_name(failure)}); nothing was acknowledged. "
-        "Read before you repeat it.",
+        f"The database (hot.db) failed on the commit ({_name(failure)}); nothing was "
+        "acknowledged. Read before you repeat it.",
     )
+
+
+@contextlib.contextmanager
+def naming_damage() -> Iterator[None]:
+    """What cannot be read for damage to the database is told as FhirError `internal`."""
+    try:
+        yield
+    except _DAMAGE as failure:
+        raise damaged(failure) from None
+
+
+def damaged(failure: apsw.Error) -> FhirError:
+    """What a reader is told that met the failure."""
+    return error(
+        "internal",
+        f"hot.db cannot be read ({_name(failure)}): a part of it is damaged, or its disk. "
+        "What does not need that part is answered as ever. Run `chartlake verify`, and restore "
+        "a backup.",
+    )
+
+
+def is_damage(failure: BaseException | None) -> TypeGuard[apsw.Error]:
+    """Whether a failed reading met damage."""
+    return isinstance(failure, _DAMAGE)
 
 
 def file_refusal(failure: Exception) -> FhirError:

@@ -21,6 +21,9 @@ from storage.terms import Terms
 from storage.version_rows import COLUMNS, FROM, Bodies
 from storage.versions import Version
 
+DATABASE = "hot.db"
+"""The place of a problem that is not one of the index."""
+
 _BATCH = 500
 _EXAMPLES = 5
 
@@ -44,6 +47,8 @@ class IndexCheck:
         self._all = sample is None
         self._find = partial(terms.find, connection)
         self._wrong: list[str] = []
+        self.compared = 0
+        """Versions whose entries were worked out anew."""
 
     def problems(self) -> Iterator[Problem]:
         """Everything found wrong."""
@@ -51,7 +56,7 @@ class IndexCheck:
             yield from self._hot()
             yield from self._flushed()
         except FhirError as failure:
-            yield "hot.db", failure.issues[0].diagnostics
+            yield DATABASE, failure.issues[0].diagnostics
             return
         if self._wrong:
             distinct = list(dict.fromkeys(self._wrong))
@@ -199,6 +204,7 @@ class IndexCheck:
                 f"SELECT {COLUMNS} FROM carray(?) a CROSS JOIN {FROM} WHERE r.v = a.value",
                 (apsw.carray(np.array(batch, np.int64)),),
             ).fetchall()
+            self.compared += len(batch)
             yield from zip(self._bodies.load(self._connection, rows), batch, strict=True)
 
     def _expected(self, version: Version) -> list[_Entry]:

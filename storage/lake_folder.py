@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.outcomes import error
-from storage import database_renewal
+from schemas.outcomes import FhirError, error
+from storage import database_renewal, log_damage
 from storage.database import Database
 from storage.keys import MasterKey
 from storage.keystore import Keystore
@@ -85,7 +85,16 @@ class LakeFolder:
         keystore = self._keys(master_key)
 
         def keys_now() -> Sequence[bytes]:
-            keystore.reload()
+            try:
+                keystore.reload()
+            except FhirError as failure:
+                if failure.category != "forbidden":
+                    raise
+                raise error(
+                    "unavailable",
+                    "The lake has another master key and new keys since this process began. "
+                    "Restart it with the new master key.",
+                ) from None
             return keystore.database_keys()
 
         database = Database(self.database, keystore.database_key, keys=keys_now, read_only=True)
@@ -112,6 +121,7 @@ class LakeFolder:
             database_renewal.settle(self.database, keystore)
             database = Database(self.database, keystore.database_key)
             database.check(keystore.lake_id)
+            log_damage.check(self.database, keystore.database_key)
             return keystore, database
         if self.database.exists() or (self.segments.exists() and any(self.segments.iterdir())):
             raise error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,18 @@ class LakeUpkeep(OpenLake):
         return self._compactor.compact()
 
     def verify(
-        self, *, sample: int | None = None, anchor: tuple[int, bytes] | None = None
+        self,
+        *,
+        sample: int | None = None,
+        anchor: tuple[int, bytes] | None = None,
+        checked: Counter[str] | None = None,
     ) -> list[Finding]:
         """What is wrong with the lake on disk; empty when nothing is.
 
         Reads every segment whole. `sample` limits the comparison of the index with the bodies to
         so many versions (None: all of them). `anchor`: number and hash of an audit event, as
-        `audit_head` gave them, that must still be in the log.
+        `audit_head` gave them, that must still be in the log. What was looked at is added to
+        `checked`.
         """
         await_index(self._database, None if self.read_only else self._writer, self.t)
         with audit_trail.unobserved():
@@ -104,6 +110,7 @@ class LakeUpkeep(OpenLake):
                 self._bodies,
                 lambda connection: verify_chain(self._audit, connection, anchor),
                 sample=sample,
+                checked=checked,
             )
         codec = SpoolCodec(self._keystore.secret(SPOOL_KEY), self._keystore.lake_id)
         spool = self.folder.audit_spool

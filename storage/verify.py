@@ -6,6 +6,7 @@ authentication tags; then rows, bodies and index are compared with one another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,21 +16,26 @@ import pyarrow as pa
 
 from storage import former_segments
 from storage.database import Database
-from storage.index_check import IndexCheck
+from storage.index_check import DATABASE, IndexCheck
 from storage.segment_files import SUFFIX
 from storage.segment_store import RETIRED, SETTLING, Segment, SegmentStore
 from storage.terms import Terms
 from storage.version_rows import Bodies
 
 _EXAMPLES = 5
+_RESTORE = "restore a backup"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be: where, and what. Names ids and types, no content."""
+    """Something that is not as it should be: where, and what. Names ids and types, no content.
+
+    `of_index`: rebuilding the search index mends it.
+    """
 
     place: str
     problem: str
+    of_index: bool = False
 
     def __str__(self) -> str:
         return f"{self.place}: {self.problem}"
@@ -43,8 +49,14 @@ def verify(
     audit: Callable[[apsw.Connection], Iterable[Finding]],
     *,
     sample: int | None = None,
+    checked: Counter[str] | None = None,
 ) -> list[Finding]:
-    """Everything found wrong, in one consistent state of the lake; empty when nothing is."""
+    """Everything found wrong, in one consistent state of the lake; empty when nothing is.
+
+    Added to `checked` is how much was looked at, by what it is. Damage to pages or missing keys end
+    the check, and damage to segments leaves the index out: what is not counted was not checked.
+    """
+    checked = Counter() if checked is None else checked
     # Before the transaction begins: it knows of every file that was begun before it.
     store.keystore.reload()
     try:
@@ -53,22 +65,36 @@ def verify(
         raise store.files.failure(failure) or failure from None
     keys = store.keystore.segment_names()
     with database.reading() as connection:
-        found = list(_database(connection)) or list(_keys(connection, store, keys))
+        found = list(_database(connection))
         if found:
             return found
+        checked["pages of hot.db"] += connection.execute("PRAGMA page_count").get
+        found += _keys(connection, store, keys)
+        if found:
+            return found
+        checked["keys of segments"] += len(keys)
         broken: set[int] = set()
         for segment in store.all(connection):
             problems = list(_segment(connection, store, segment))
             if problems:
                 broken.add(segment.id)
             found += problems
+            checked["segments"] += 1
+            checked["versions in segments"] += segment.file.rows
         found += _unknown_files(connection, store, files)
         found += _unfinished_erase(connection)
         found += _versions(connection)
+        checked["versions"] += connection.execute("SELECT count(*) FROM version").get
         found += audit(connection)
+        checked["audit events"] += connection.execute("SELECT count(*) FROM audit").get
         if not broken:
             check = IndexCheck(connection, terms, bodies, sample)
-            found += [Finding(place, problem) for place, problem in check.problems()]
+            # What cannot be read at all is not mended by working it out again.
+            found += [
+                Finding(place, problem, of_index=place != DATABASE)
+                for place, problem in check.problems()
+            ]
+            checked["versions compared with the index"] += check.compared
     return found
 
 
@@ -77,9 +103,9 @@ def _database(connection: apsw.Connection) -> Iterator[Finding]:
     try:
         for (line,) in connection.execute("PRAGMA integrity_check(10)").fetchall():
             if line != "ok":
-                yield Finding("hot.db", str(line))
+                yield Finding(DATABASE, f"{'; '.join(str(line).splitlines())}; {_RESTORE}")
     except apsw.Error as failure:
-        yield Finding("hot.db", f"a page cannot be read ({type(failure).__name__})")
+        yield Finding(DATABASE, f"a page cannot be read ({type(failure).__name__}); {_RESTORE}")
 
 
 def _keys(connection: apsw.Connection, store: SegmentStore, before: set[str]) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from storage import commit
 from storage.checkpoints import Checkpoints
 from storage.commit import Position
 from storage.commit_batch import CommitBatch
-from storage.disk_failures import concerns_disk, is_beyond_repair, refusal, stopped
+from storage.disk_failures import concerns_disk, is_beyond_repair, naming_damage, refusal, stopped
 from storage.index_queue import QUEUED_VERSIONS, IndexQueue
 from storage.operations import Prepared
 from storage.versions import Commit
@@ -58,8 +58,9 @@ class Writer:
     def __init__(self, connection: apsw.Connection, after_commit: AfterCommit) -> None:
         """`after_commit` is called, in the writer's thread, before the callers go on."""
         self._after_commit = after_commit
-        self.position = _read_position(connection)
-        self._take_up(connection)
+        with naming_damage():
+            self.position = _read_position(connection)
+            self._take_up(connection)
         self._emptying: Iterator[None] | None = None
         self._empty_after = 0.0
         self._waiting_since = 0.0

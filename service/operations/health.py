@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from service.context import Ctx
+from schemas.outcomes import FhirError
+from service.context import Context, Ctx
 
 router = APIRouter()
 
@@ -20,13 +21,24 @@ def healthz() -> dict[str, str]:
 def readyz(ctx: Ctx) -> Response:
     """200 when the lake can be written and the note reader is loaded (or switched off), else 503.
 
-    After a failure of the disk `lake` is `stopped`, and `problem` says why.
+    After a failure of the disk, or when a service that only reads cannot any more, `lake` is
+    `stopped`, and `problem` says why.
     """
-    state, problem = ctx.enricher.state, ctx.lake.failure
+    state, problem = ctx.enricher.state, ctx.lake.failure or _unreadable(ctx)
     body: dict[str, Any] = {"lake": "open" if problem is None else "stopped", "nlp": state}
     if problem is not None:
         body["problem"] = problem
     return JSONResponse(body, 200 if state in ("ready", "off") and problem is None else 503)
+
+
+def _unreadable(ctx: Context) -> str | None:
+    """Why a service that only reads cannot: the one that writes may have renewed the keys."""
+    if ctx.lake.read_only:
+        try:
+            _ = ctx.lake.t
+        except FhirError as failure:
+            return failure.issues[0].diagnostics
+    return None
 
 
 @router.get("/status", summary="what is in the lake")

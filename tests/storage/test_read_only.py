@@ -16,11 +16,15 @@ import pytest
 
 from schemas.outcomes import FhirError
 from storage.lake import Delete, Lake, Put
+from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 
 Make = Callable[..., dict[str, Any]]
 
 WRITER = """
 import sys
+from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 from storage.lake import Lake, Put
 with Lake.open(sys.argv[1]) as lake:
     print("open", flush=True)
@@ -197,3 +201,22 @@ def test_readers_are_never_wrong_while_another_thread_writes(tmp_path: Path, pat
         for thread in threads:
             thread.join()
     assert failures == []
+
+
+def test_new_keys_under_another_master_key_ask_for_a_restart(tmp_path: Path, patient: Make) -> None:
+    old, new = tmp_path / "old.key", tmp_path / "new.key"
+    for path in (old, new):
+        KeyFileMasterKey.create(path)
+    folder = tmp_path / "lake"
+    with Lake.open(folder, master_key=KeyFileMasterKey(old)) as lake:
+        lake.transact([Put(patient())])
+    with Lake.open(folder, master_key=KeyFileMasterKey(old), read_only=True) as reader:
+        assert reader.read("Patient", "p1").version_id == 1
+        LakeFolder(folder)._keys(KeyFileMasterKey(old)).rotate(KeyFileMasterKey(new))
+        assert reader.read("Patient", "p1").version_id == 1
+        with Lake.open(folder, master_key=KeyFileMasterKey(new)) as lake:
+            lake.renew_keys()
+        with pytest.raises(FhirError, match="Restart it with the new master key") as refused:
+            reader.read("Patient", "p1")
+        assert refused.value.category == "unavailable"
+        assert str(tmp_path) not in str(refused.value)
