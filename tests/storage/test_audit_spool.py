@@ -27,7 +27,11 @@ from storage.audit_intake import AuditIntake
 from storage.audit_record import AuditRecord, AuditRow, Entity
 from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.audit_trail import AuditTrail
+from storage.backup.backup_folder import BackupFolder
+from storage.backup.restore import restore
 from storage.lake import Lake, Put
+from storage.lake_folder import LakeFolder
+from storage.master_keys.key_file import KeyFileMasterKey
 
 Make = Callable[..., dict[str, Any]]
 READ = AuditRecord("R", "read", "ward", entities=(Entity("Patient", "p1", 1, "R"),))
@@ -470,6 +474,24 @@ def test_nothing_of_it_is_readable_without_the_key(path: Path) -> None:
         assert spool.stat().st_mode & 0o777 == 0o600
         for word in (b"Patient", b"p1", b"read", b"process"):
             assert word not in content
+
+
+def test_a_restored_lake_begins_with_an_empty_spool(path: Path, tmp_path: Path) -> None:
+    with Lake.open(path) as lake:
+        spool = AuditSpool(lake.folder.audit_spool, codec(lake))
+        spool.append(numbered(1))
+        intake(lake).take_in()
+        lake.backup(tmp_path / "backups")
+        spool.append(numbered(2))
+        spool.close()
+    target = LakeFolder(tmp_path / "again")
+    key = KeyFileMasterKey(path / "keys" / "master.key")
+    restore(BackupFolder(tmp_path / "backups"), target, path / "keys" / "keystore.json", key)
+    with Lake.open(target.path, master_key=key) as lake:
+        assert spooled(target.path) == []
+        assert taken(lake) == {"r-1": 1}
+        assert "audit-spool-removed" not in names(lake)
+        assert lake.verify() == []
 
 
 READER = """
