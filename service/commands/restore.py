@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
         Path(arguments.keys).expanduser(),
         arguments.backup,
     )
-    print(f"{report.id}: commit {report.t}, {report.segments} segments restored")
+    # Made anew, the database has what is in the segments, and not all that the backup showed.
+    shown = f"part of commit {report.t}" if report.rebuilt else f"commit {report.t}"
+    print(f"{report.id}: {shown}, {report.segments} segments restored")
     if report.rebuilt:
         print("the database was made anew from the segments: an erase has made the old unreadable")
     if report.shredded:

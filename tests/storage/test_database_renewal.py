@@ -83,7 +83,7 @@ def test_nothing_but_the_keys_changes(tmp_path: Path, patient: Make, observation
         assert lake.read("Patient", "after").version_id == 1
         assert lake.verify() == []
     names = {p.name for p in path.iterdir()}
-    assert names == {"hot.db", "keys", "lake", "lock"}
+    assert names == {"hot.db", "keys", "lake", "lock", "audit-spool"}
     assert (path / "hot.db").stat().st_mode & 0o777 == 0o600
 
 

@@ -33,6 +33,14 @@ CASES: list[tuple[dict[str, Any], str | None]] = [
     ({"resourceType": "Group", "member": [{"entity": A}, {"entity": B}]}, SHARED),
     ({"resourceType": "Appointment", "participant": [{"actor": A}, {"actor": B}]}, SHARED),
     ({"resourceType": "Appointment", "participant": [{"actor": A}]}, OWN),
+    # Not in the compartment, and about one patient all the same.
+    ({"resourceType": "Device", "patient": A}, OWN),
+    ({"resourceType": "Device", "patient": B}, None),
+    ({"resourceType": "Device", "owner": {"reference": "Organization/a"}}, None),
+    ({"resourceType": "Task", "for": A, "requester": B}, OWN),
+    ({"resourceType": "Task", "for": B, "requester": A}, None),
+    ({"resourceType": "GuidanceResponse", "subject": A}, OWN),
+    ({"resourceType": "Contract", "subject": [A, B]}, SHARED),
     # Another server's patient with that id is somebody else.
     (
         {"resourceType": "Observation", "subject": {"reference": "http://x.example/Patient/a"}},
