@@ -28,8 +28,10 @@ from schemas.search_params import STORAGE_PARAMS, param_branches, search_params
 from schemas.value_converters import Converter, normalized
 
 __all__ = [
+    "Action",
     "DateValue",
     "IndexValue",
+    "Node",
     "NumberValue",
     "QuantityValue",
     "ReferenceValue",
@@ -40,11 +42,12 @@ __all__ = [
     "extract_params",
     "extract_repeated",
     "normalized",
+    "value_tree",
 ]
 
 
 @dataclass(frozen=True)
-class _Action:
+class Action:
     """What to do with a value found: convert it for a parameter, after the remaining steps."""
 
     param: str
@@ -53,9 +56,11 @@ class _Action:
 
 
 @dataclass
-class _Node:
-    children: dict[str, _Node] = field(default_factory=dict)
-    actions: list[_Action] = field(default_factory=list)
+class Node:
+    """What to do with the values of one JSON key, and where to go on within them."""
+
+    children: dict[str, Node] = field(default_factory=dict)
+    actions: list[Action] = field(default_factory=list)
 
 
 def extract(resource: dict[str, Any]) -> list[IndexValue]:
@@ -72,7 +77,7 @@ def extract_repeated(resource: dict[str, Any]) -> list[IndexValue]:
     kind = resource.get("resourceType")
     if not isinstance(kind, str):
         return []
-    return _values(_tree(kind), resource)
+    return _values(value_tree(kind), resource)
 
 
 def extract_params(resource: dict[str, Any], params: tuple[str, ...]) -> list[IndexValue]:
@@ -83,7 +88,7 @@ def extract_params(resource: dict[str, Any], params: tuple[str, ...]) -> list[In
     return list(dict.fromkeys(_values(_tree_of(kind, params), resource)))
 
 
-def _values(tree: _Node, resource: dict[str, Any]) -> list[IndexValue]:
+def _values(tree: Node, resource: dict[str, Any]) -> list[IndexValue]:
     out: list[IndexValue] = []
     _walk(tree, resource, out)
     # What is computed from the resource as a whole (`Patient.deceased.exists() and …`).
@@ -92,7 +97,7 @@ def _values(tree: _Node, resource: dict[str, Any]) -> list[IndexValue]:
     return out
 
 
-def _walk(node: _Node, item: dict[str, Any], out: list[IndexValue]) -> None:
+def _walk(node: Node, item: dict[str, Any], out: list[IndexValue]) -> None:
     children = node.children
     for key, value in item.items():
         child = children.get(key)
@@ -112,7 +117,7 @@ def _walk(node: _Node, item: dict[str, Any], out: list[IndexValue]) -> None:
                     _walk(child, one, out)
 
 
-def _act(action: _Action, items: list[Any], out: list[IndexValue]) -> None:
+def _act(action: Action, items: list[Any], out: list[IndexValue]) -> None:
     items = [item for item in items if item is not None]
     for step in action.rest:
         items = step(items)
@@ -121,17 +126,18 @@ def _act(action: _Action, items: list[Any], out: list[IndexValue]) -> None:
 
 
 @cache
-def _tree(resource_type: str) -> _Node:
+def value_tree(resource_type: str) -> Node:
+    """The parameters of a resource type, by the JSON keys that lead to their values."""
     return _merged(resource_type, search_params(resource_type))
 
 
 @cache
-def _tree_of(resource_type: str, params: tuple[str, ...]) -> _Node:
+def _tree_of(resource_type: str, params: tuple[str, ...]) -> Node:
     return _merged(resource_type, params)
 
 
-def _merged(resource_type: str, params: Iterable[str]) -> _Node:
-    root = _Node()
+def _merged(resource_type: str, params: Iterable[str]) -> Node:
+    root = Node()
     known = search_params(resource_type)
     for code in params:
         if code in STORAGE_PARAMS or code not in known:
@@ -147,9 +153,9 @@ def _merged(resource_type: str, params: Iterable[str]) -> _Node:
                 step = steps[count]
                 if not isinstance(step, Key):
                     break
-                node = node.children.setdefault(step.name, _Node())
+                node = node.children.setdefault(step.name, Node())
                 count += 1
-            action = _Action(code, convert, steps[count:])
+            action = Action(code, convert, steps[count:])
             if action not in node.actions:
                 node.actions.append(action)
     return root

@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -52,28 +53,31 @@ def normalized(text: str) -> str:
     return _SPACES.sub(" ", text.casefold()).strip()
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """The value when it is a text that is not empty."""
     return value if type(value) is str and value else None
 
 
-def _coding(param: str, value: Any, out: Out) -> None:
+def of_coding(param: str, value: Any, out: Out) -> None:
+    """A code with its system, and its display."""
     if type(value) is dict:
-        system, code = _text(value.get("system")), _text(value.get("code"))
-        text = _text(value.get("display"))
+        system, code = text_of(value.get("system")), text_of(value.get("code"))
+        text = text_of(value.get("display"))
         if system or code or text:
             out.append(TokenValue(param, system, code, text))
 
 
-def _concept(param: str, value: Any, out: Out) -> None:
+def of_concept(param: str, value: Any, out: Out) -> None:
+    """Each coding; the text where no coding has it as its display."""
     if type(value) is not dict:
         return
     found = value.get("coding")
-    words = _text(value.get("text"))
+    words = text_of(value.get("text"))
     if type(found) is list:
         for coding in found:
             if type(coding) is dict:
-                display = _text(coding.get("display"))
-                system, code = _text(coding.get("system")), _text(coding.get("code"))
+                display = text_of(coding.get("display"))
+                system, code = text_of(coding.get("system")), text_of(coding.get("code"))
                 if system or code or display:
                     out.append(TokenValue(param, system, code, display))
                     if display == words:
@@ -82,39 +86,43 @@ def _concept(param: str, value: Any, out: Out) -> None:
         out.append(TokenValue(param, None, None, words))
 
 
-def _identifier(param: str, value: Any, out: Out) -> None:
+def of_identifier(param: str, value: Any, out: Out) -> None:
+    """The value with its system, and the text of its type."""
     if type(value) is dict:
-        system, code = _text(value.get("system")), _text(value.get("value"))
+        system, code = text_of(value.get("system")), text_of(value.get("value"))
         kind = value.get("type")
         if system or code:
-            text = _text(kind.get("text")) if type(kind) is dict else None
+            text = text_of(kind.get("text")) if type(kind) is dict else None
             out.append(TokenValue(param, system, code, text))
 
 
 def _contact(param: str, value: Any, out: Out) -> None:
-    code = _text(value.get("value")) if type(value) is dict else None
+    code = text_of(value.get("value")) if type(value) is dict else None
     if code:
         out.append(TokenValue(param, None, code, None))
 
 
-def _plain_token(param: str, value: Any, out: Out) -> None:
+def of_code(param: str, value: Any, out: Out) -> None:
+    """A boolean, or a code without a system."""
     if type(value) is bool:
         out.append(TokenValue(param, None, "true" if value else "false", None))
     elif type(value) is str and value:
         out.append(TokenValue(param, None, value, None))
 
 
-def _bound_code(binding: str) -> Converter:
+@dataclass(frozen=True)
+class BoundCode:
     """Codes of an element whose value set says the system that they do not carry themselves."""
 
-    def convert(param: str, value: Any, out: Out) -> None:
+    binding: str
+
+    def __call__(self, param: str, value: Any, out: Out) -> None:
         if type(value) is str and value:
-            out.append(TokenValue(param, system_of(binding, value), value, None))
-
-    return convert
+            out.append(TokenValue(param, system_of(self.binding, value), value, None))
 
 
-def _date(param: str, value: Any, out: Out) -> None:
+def of_date(param: str, value: Any, out: Out) -> None:
+    """The interval of a date of any precision."""
     if type(value) is str:
         try:
             low, high = date_range(value)
@@ -135,7 +143,8 @@ def _timing(param: str, value: Any, out: Out) -> None:
         out.append(DateValue(param, found[0], found[1]))
 
 
-def _string(param: str, value: Any, out: Out) -> None:
+def of_string(param: str, value: Any, out: Out) -> None:
+    """A text, as written and normalized."""
     if type(value) is str and value:
         out.append(StringValue(param, value, normalized(value)))
 
@@ -147,21 +156,22 @@ def _parts(names: tuple[str, ...]) -> Converter:
         for name in names:
             part = value.get(name)
             if type(part) is str:
-                _string(param, part, out)
+                of_string(param, part, out)
             elif type(part) is list:
                 for one in part:
-                    _string(param, one, out)
+                    of_string(param, one, out)
 
     return convert
 
 
-def _reference(param: str, value: Any, out: Out) -> None:
+def of_reference(param: str, value: Any, out: Out) -> None:
+    """What its text says, and its identifier as a token of `param:identifier`."""
     if type(value) is not dict:
         return
     _reference_text(param, value.get("reference"), out)
     identifier = value.get("identifier")
     if identifier is not None:
-        _identifier(f"{param}:identifier", identifier, out)
+        of_identifier(f"{param}:identifier", identifier, out)
 
 
 def _reference_text(param: str, text: Any, out: Out) -> None:
@@ -185,7 +195,7 @@ def _canonical(param: str, value: Any, out: Out) -> None:
 
 def _inline_resource(param: str, value: Any, out: Out) -> None:
     if type(value) is dict:
-        kind, own = _text(value.get("resourceType")), _text(value.get("id"))
+        kind, own = text_of(value.get("resourceType")), text_of(value.get("id"))
         if kind and own:
             out.append(ReferenceValue(param, kind, own, None))
 
@@ -195,7 +205,8 @@ def _uri(param: str, value: Any, out: Out) -> None:
         out.append(UriValue(param, value))
 
 
-def _number_of(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """A JSON number as a float, infinite where it is too large for one."""
     if type(value) is Decimal or type(value) is int:
         try:
             return float(value)
@@ -205,7 +216,7 @@ def _number_of(value: Any) -> float | None:
 
 
 def _number(param: str, value: Any, out: Out) -> None:
-    number = _number_of(value)
+    number = number_of(value)
     if number is not None:
         out.append(NumberValue(param, number, number))
 
@@ -217,8 +228,9 @@ def _number_range(param: str, value: Any, out: Out) -> None:
             out.append(NumberValue(param, ends[0], ends[1]))
 
 
-def _quantity(param: str, value: Any, out: Out) -> None:
-    number = _number_of(value.get("value")) if type(value) is dict else None
+def of_quantity(param: str, value: Any, out: Out) -> None:
+    """The number, open to one side by its comparator, and its unit."""
+    number = number_of(value.get("value")) if type(value) is dict else None
     if number is None:
         return
     low = high = number
@@ -231,13 +243,17 @@ def _quantity(param: str, value: Any, out: Out) -> None:
 
 
 def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
-    return _text(quantity.get("system")), _text(quantity.get("code")), _text(quantity.get("unit"))
+    return (
+        text_of(quantity.get("system")),
+        text_of(quantity.get("code")),
+        text_of(quantity.get("unit")),
+    )
 
 
 def _range_ends(value: dict[str, Any]) -> tuple[float, float] | None:
     low, high = value.get("low"), value.get("high")
-    least = _number_of(low.get("value")) if type(low) is dict else None
-    most = _number_of(high.get("value")) if type(high) is dict else None
+    least = number_of(low.get("value")) if type(low) is dict else None
+    most = number_of(high.get("value")) if type(high) is dict else None
     if least is None and most is None:
         return None
     return (-math.inf if least is None else least), (math.inf if most is None else most)
@@ -251,9 +267,9 @@ def _quantity_range(param: str, value: Any, out: Out) -> None:
 
 
 def _money(param: str, value: Any, out: Out) -> None:
-    number = _number_of(value.get("value")) if type(value) is dict else None
+    number = number_of(value.get("value")) if type(value) is dict else None
     if number is not None:
-        code = _text(value.get("currency"))
+        code = text_of(value.get("currency"))
         system = CURRENCIES if code else None
         out.append(QuantityValue(param, number, number, system, code, code))
 
@@ -262,7 +278,7 @@ def _sampled(param: str, value: Any, out: Out) -> None:
     """Samples are the interval that they span: `data` × `factor` + `origin`."""
     if type(value) is not dict or type(value.get("origin")) is not dict:
         return
-    origin, factor = _number_of(value["origin"].get("value")), _number_of(value.get("factor", 1))
+    origin, factor = number_of(value["origin"].get("value")), number_of(value.get("factor", 1))
     words = value.get("data")
     samples = []
     for word in words.split() if type(words) is str else []:
@@ -274,15 +290,15 @@ def _sampled(param: str, value: Any, out: Out) -> None:
 
 
 _CONVERTERS: dict[tuple[str, str], Converter] = {
-    ("token", "Coding"): _coding,
-    ("token", "CodeableConcept"): _concept,
-    ("token", "Identifier"): _identifier,
+    ("token", "Coding"): of_coding,
+    ("token", "CodeableConcept"): of_concept,
+    ("token", "Identifier"): of_identifier,
     ("token", "ContactPoint"): _contact,
     ("date", "Period"): _period,
     ("date", "Timing"): _timing,
     ("string", "HumanName"): _parts(_NAME_PARTS),
     ("string", "Address"): _parts(_ADDRESS_PARTS),
-    ("reference", "Reference"): _reference,
+    ("reference", "Reference"): of_reference,
     ("reference", "Resource"): _inline_resource,
     ("reference", "canonical"): _canonical,
     ("reference", "uri"): _canonical,
@@ -292,17 +308,17 @@ _CONVERTERS: dict[tuple[str, str], Converter] = {
     ("quantity", "SampledData"): _sampled,
 }
 for _name in ("boolean", "code", "id", "string", "uri"):
-    _CONVERTERS["token", _name] = _plain_token
+    _CONVERTERS["token", _name] = of_code
 for _name in ("date", "dateTime", "instant", "string"):
-    _CONVERTERS["date", _name] = _date
+    _CONVERTERS["date", _name] = of_date
 for _name in ("string", "markdown", "code", "id"):
-    _CONVERTERS["string", _name] = _string
+    _CONVERTERS["string", _name] = of_string
 for _name in ("uri", "url", "canonical", "oid", "uuid"):
     _CONVERTERS["uri", _name] = _uri
 for _name in ("decimal", "integer", "positiveInt", "unsignedInt"):
     _CONVERTERS["number", _name] = _number
 for _name in ("Quantity", "Age", "Duration", "Count", "Distance"):
-    _CONVERTERS["quantity", _name] = _quantity
+    _CONVERTERS["quantity", _name] = of_quantity
 
 
 def _extension(kind: str) -> Converter:
@@ -332,7 +348,7 @@ def converter(param: SearchParam, branch: Branch) -> Converter | None:
     if (param.type, branch.type) == ("token", "code"):
         binding = _binding(param.base, branch)
         if binding is not None:
-            return _bound_code(binding)
+            return BoundCode(binding)
     return _CONVERTERS.get((param.type, branch.type))
 
 

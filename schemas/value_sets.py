@@ -7,6 +7,7 @@ are open-ended and not among them. https://hl7.org/fhir/R4/terminologies.html#re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from schemas.structure import load_definitions
@@ -27,6 +28,7 @@ VALUE_SETS: Mapping[str, Mapping[str, frozenset[str]]] = MappingProxyType(
 """Value set URL → code → the systems that have the code."""
 
 
+@lru_cache(maxsize=4_096)
 def system_of(value_set: str, code: str) -> str | None:
     """The system of a code in a value set; None when it is not in it or is in several systems."""
     systems = VALUE_SETS.get(value_set, {}).get(code, frozenset())

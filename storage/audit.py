@@ -19,12 +19,14 @@ import hashlib
 import hmac
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
 
 from storage.audit_record import AuditRecord, AuditRow, encode_detail
+from storage.row_inserts import insert_missing_rows, insert_rows
 
 DDL = """
 CREATE TABLE audit (
@@ -50,8 +52,6 @@ REBUILT = "rebuilt"
 
 COLUMNS = "n, instant_us, accessed_us, t, action, outcome, name, agent, detail, hash"
 
-_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_REFER = "INSERT OR IGNORE INTO audit_reference VALUES (?, ?)"
 _KEEP_HEAD = "INSERT OR REPLACE INTO lake VALUES ('audit_head', ?)"
 _NUMBERS = struct.Struct(">qqqqBIIII")
 
@@ -65,6 +65,39 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.n}:{self.hash.hex()}"
+
+
+class NewRows:
+    """Rows that were chained and are not stored yet: those of many transactions, stored at once."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._references: list[tuple[int, int]] = []
+        self._kept: Callable[[], str] | None = None
+
+    def add(self, row: tuple[Any, ...], references: list[int], kept: Callable[[], str]) -> None:
+        """The next row; `kept` gives what the `lake` table is to hold while it is the last one."""
+        n = row[0]
+        self._rows.append(row)
+        self._references += [(ref, n) for ref in references]
+        self._kept = kept
+
+    def store(self, connection: apsw.Connection) -> None:
+        """Store and forget them, within the connection's transaction."""
+        if self._kept is None:
+            return
+        insert_rows(connection, "audit", COLUMNS, self._rows)
+        # In the order of the tree: each page is looked for once.
+        self._references.sort()
+        insert_missing_rows(connection, "audit_reference", "ref, n", self._references)
+        connection.execute(_KEEP_HEAD, (self._kept(),))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._rows.clear()
+        self._references.clear()
+        self._kept = None
 
 
 class AuditLog:
@@ -92,8 +125,18 @@ class AuditLog:
         `head` as `append` gave it last, None for the first time; the new one is given back, for
         the next call once this transaction is committed.
         """
-        if head is None:
-            head = self.head(connection)
+        rows = NewRows()
+        head = self.chain(self.head(connection) if head is None else head, records, rows)
+        rows.store(connection)
+        return head
+
+    def chain(
+        self, head: Head, records: Iterable[tuple[AuditRecord, int | None]], rows: NewRows
+    ) -> Head:
+        """Add the rows of records to those that are to be stored; the new head is given back.
+
+        The row of the given `head` must be stored, or among them.
+        """
         for record, t in records:
             # Milliseconds, as FHIR instants show them; never back, whatever the clock does.
             instant_us = max(time.time_ns() // 1_000_000 * 1000, head.instant_us)
@@ -112,9 +155,7 @@ class AuditLog:
                 encode_detail(record),
             )
             head = Head(n, instant_us, self._mac(head.hash + canonical(*columns)))
-            connection.execute(_INSERT, (*columns, head.hash))
-            connection.executemany(_REFER, [(ref, n) for ref in references(record)])
-        connection.execute(_KEEP_HEAD, (self.kept(head),))
+            rows.add((*columns, head.hash), references(record), partial(self.kept, head))
         return head
 
     def is_chained(self, before: bytes, row: AuditRow) -> bool:

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
-from dataclasses import replace
-
-import apsw
+from functools import cache
 
 from storage.audit import REBUILT, AuditLog
 from storage.audit_record import AuditRecord, Entity
 from storage.audit_trail import AuditTrail
 from storage.commit import Position
+from storage.commit_batch import CommitBatch
 from storage.operations import Prepared
 from storage.versions import Commit
-from storage.writer_jobs import Also, PatientOf
+from storage.writer_jobs import Also
 
 
 def recorder(log: AuditLog, record: AuditRecord, operations: Sequence[Prepared]) -> Also:
-    """What the writer calls with a stored change: append its record, in the same transaction.
+    """What the writer calls with a stored change: add its record to the batch.
 
     `operations` in the order of the commit's versions.
     """
 
-    def append(
-        connection: apsw.Connection, position: Position, stored: Commit, patient_of: PatientOf
-    ) -> None:
+    def append(batch: CommitBatch, position: Position, stored: Commit) -> None:
         entities: list[Entity] = []
         patients: list[str] = []
         for operation, version in zip(operations, stored.versions, strict=True):
             done = "D" if version.deleted else "C" if version.version_id == 1 else "U"
             entities.append(Entity(version.resource_type, version.id, version.version_id, done))
             # A tombstone's patient is that of what it hides.
-            patient = patient_of(operation) if version.deleted else operation.patient_id
+            patient = batch.patient_id(operation) if version.deleted else operation.patient_id
             if patient is not None:
                 patients.append(patient)
-        about = record
-        if len(entities) == 1 and record.action in "CU":
-            about = replace(record, action=entities[0].done)  # An update may create.
+        action = record.action
+        if len(entities) == 1 and action in "CU":
+            action = entities[0].done  # An update may create.
         t = stored.t if any(version.t == stored.t for version in stored.versions) else None
-        position.audit = log.append(
-            connection, position.audit, [(part, t) for part in about.about(entities, patients)]
+        position.audit = log.chain(
+            position.audit or log.head(batch.connection),
+            [(part, t) for part in record.about(entities, patients, action)],
+            batch.audit,
         )
 
     return append
@@ -70,6 +69,7 @@ def rebuilding() -> AuditRecord:
     return AuditRecord("E", REBUILT, f"process:{user()}")
 
 
+@cache
 def user() -> str:
     """The name of the operating system's user that this process runs as."""
     try:

@@ -88,8 +88,12 @@ class AuditRecord:
         if self.purpose and self.purpose not in PURPOSES:
             raise ValueError("purpose is not a code of v3-PurposeOfUse")
 
-    def about(self, entities: Sequence[Entity], patients: Iterable[str]) -> list[AuditRecord]:
+    def about(
+        self, entities: Sequence[Entity], patients: Iterable[str], action: str = ""
+    ) -> list[AuditRecord]:
         """This record with the entities and patients that turned out to be concerned.
+
+        `action`: what was done to them, where the record could not know it.
 
         More than one where there are more than `MAX_LISTED`: each lists its part and has the
         numbers of all, so that whoever asks about one patient misses nothing.
@@ -99,7 +103,7 @@ class AuditRecord:
         most = max(len(listed), len(concerned), 1)
         return [
             AuditRecord(
-                self.action,
+                action or self.action,
                 self.name,
                 self.agent,
                 self.outcome,

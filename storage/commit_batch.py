@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from storage.audit import NewRows
 from storage.operations import Prepared
 from storage.packed_ids import pack, unpack
 from storage.row_inserts import insert_rows
@@ -40,7 +41,9 @@ class CommitBatch:
     """What a group of transactions reads and is about to write on the writer's connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.audit = NewRows()
+        """The rows of the audit log for what the batch holds."""
         self._current: dict[Key, Current | None] = {}
         self._patients: dict[str, int] = {}
         self._commits: list[tuple[int, int, int]] = []
@@ -64,7 +67,7 @@ class CommitBatch:
         for start in range(0, len(keys), _LOOK_UP):
             part = keys[start : start + _LOOK_UP]
             values = ", ".join(["(?, ?)"] * len(part))
-            for type_term, id, v, version_id, deleted, patient in self._connection.execute(
+            for type_term, id, v, version_id, deleted, patient in self.connection.execute(
                 f"WITH wanted (type, id) AS (VALUES {values}) "
                 "SELECT w.type, w.id, r.v, r.version_id, r.deleted, r.patient "
                 "FROM wanted w CROSS JOIN version r ON r.v = (SELECT v FROM version "
@@ -84,10 +87,10 @@ class CommitBatch:
         found = self._patients.get(id)
         if found is None:
             key = pack(id)
-            found = self._connection.execute("SELECT id FROM patient WHERE packed = ?", (key,)).get
+            found = self.connection.execute("SELECT id FROM patient WHERE packed = ?", (key,)).get
             if found is None:
-                self._connection.execute("INSERT INTO patient (packed) VALUES (?)", (key,))
-                found = self._connection.last_insert_rowid()
+                self.connection.execute("INSERT INTO patient (packed) VALUES (?)", (key,))
+                found = self.connection.last_insert_rowid()
             if len(self._patients) >= _CACHE_PATIENTS:
                 self._patients.clear()
             self._patients[id] = found
@@ -98,7 +101,7 @@ class CommitBatch:
         current = self._current[operation.key]
         if current is None or current.patient is None:
             return None
-        found: Any = self._connection.execute(
+        found: Any = self.connection.execute(
             "SELECT packed FROM patient WHERE id = ?", (current.patient,)
         ).get
         return None if found is None else unpack(found)
@@ -143,7 +146,7 @@ class CommitBatch:
 
     def write(self) -> None:
         """Store what was gathered, within the connection's transaction."""
-        connection = self._connection
+        connection = self.connection
         insert_rows(connection, "commit_log", "t, instant_us, first_v", self._commits)
         insert_rows(
             connection,
@@ -162,6 +165,7 @@ class CommitBatch:
                 "ON CONFLICT (name) DO UPDATE SET t = excluded.t",
                 self._cursors,
             )
+        self.audit.store(connection)
         self._clear()
 
     def forget(self) -> None:
@@ -183,6 +187,7 @@ class CommitBatch:
         self._bodies.clear()
         self._pending.clear()
         self._cursors.clear()
+        self.audit.clear()
 
     def _end(self, v: int, t: int) -> None:
         """Note that commit `t` superseded version `v`, which may be one of this batch."""

@@ -61,6 +61,10 @@ LAYOUT = 2
 _READER_CACHE_KIB = 16 * 1024
 _WRITER_CACHE_KIB = 64 * 1024
 
+# Compiled statements. The writer has one for each number of rows that it stores at once.
+_READER_STATEMENTS = 100
+_WRITER_STATEMENTS = 500
+
 # Free pages kept for the next rows (2 MiB), and pages given back in one transaction: each may be
 # one that is moved.
 _SPARE_PAGES = 512
@@ -325,7 +329,8 @@ class Database:
             flags = apsw.SQLITE_OPEN_READONLY
         else:
             flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writable else 0)
-        connection = database_renewal.connect(self.path, self._key, flags)
+        kept = _WRITER_STATEMENTS if writable else _READER_STATEMENTS
+        connection = database_renewal.connect(self.path, self._key, flags, kept)
         try:
             self._prepare(connection, writable)
         except apsw.NotADBError:
@@ -333,7 +338,7 @@ class Database:
             found = [k for k in (self._keys or list)() if database_renewal.opens(self.path, k)]
             if not found:
                 raise
-            connection = database_renewal.connect(self.path, found[0], flags)
+            connection = database_renewal.connect(self.path, found[0], flags, kept)
             self._prepare(connection, writable)
             self._key = found[0]
         except BaseException:

@@ -93,9 +93,14 @@ def opens(path: Path, key: bytes) -> bool:
     return True
 
 
-def connect(path: Path, key: bytes, flags: int) -> apsw.Connection:
-    """A connection with the key, that neither checkpoints nor removes a log when it closes."""
-    connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_URI)
+def connect(path: Path, key: bytes, flags: int, statements: int = 100) -> apsw.Connection:
+    """A connection with the key, that neither checkpoints nor removes a log when it closes.
+
+    `statements`: how many it keeps compiled.
+    """
+    connection = apsw.Connection(
+        str(path), flags=flags | apsw.SQLITE_OPEN_URI, statementcachesize=statements
+    )
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.execute(f"PRAGMA cipher = '{CIPHER}'")
     connection.execute(f"PRAGMA hexkey = '{hexkey(key)}'")

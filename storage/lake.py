@@ -89,7 +89,7 @@ class Lake(LakeUpkeep):
             if number_of(*identity) is not None:
                 raise refusal(identity[1])
         self._flusher.relieve()
-        prepared = prepare(operations, self._terms)
+        prepared = prepare(operations, self._index_rows)
         if not prepared:
             return self._writer.transact(prepared, cursor)
         trail = audit_trail.current() if audit is None else None

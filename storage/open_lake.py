@@ -26,6 +26,7 @@ from storage.database import Lent
 from storage.erase.eraser import Eraser
 from storage.erase.remnants import Remnants
 from storage.flush import Flusher
+from storage.index import DirectRows
 from storage.jobs import Jobs
 from storage.key_copies import KeyCopies
 from storage.keys import MasterKey
@@ -90,6 +91,7 @@ class OpenLake:
         files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
         self._terms = Terms(lambda work: self._writer.run(work, index=False))
+        self._index_rows = DirectRows(self._terms.id)
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)

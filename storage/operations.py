@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.compartments import patient_ids_in
 from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.parse import canonical_bytes, parse_resource
-from schemas.search_values import extract_repeated
+from schemas.plain_json import is_as_parsed
 from schemas.structure import RESOURCE_TYPES
-from storage import index
+from storage.index import DirectRows
 from storage.index_queue import pack_rows
 from storage.packed_ids import pack
-from storage.terms import Terms
 
 METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 
@@ -79,8 +77,8 @@ class Prepared:
         return f"{self.resource_type}/{self.id}"
 
 
-def prepare(operations: Sequence[Operation], terms: Terms) -> list[Prepared]:
-    """Check and prepare the operations of one transaction.
+def prepare(operations: Sequence[Operation], rows: DirectRows) -> list[Prepared]:
+    """Check and prepare the operations of one transaction; `rows` gives those of the index.
 
     Raises FhirError: `invalid` for two operations on one resource, an unknown type, a missing or
     malformed id.
@@ -89,9 +87,9 @@ def prepare(operations: Sequence[Operation], terms: Terms) -> list[Prepared]:
     prepared = []
     for operation in operations:
         if isinstance(operation, Put):
-            found = _prepare_put(operation, terms)
+            found = _prepare_put(operation, rows)
         else:
-            found = _prepare_delete(operation, terms)
+            found = _prepare_delete(operation, rows)
         key = (found.resource_type, found.id)
         if key in seen:
             raise error(
@@ -104,7 +102,7 @@ def prepare(operations: Sequence[Operation], terms: Terms) -> list[Prepared]:
     return prepared
 
 
-def _prepare_put(put: Put, terms: Terms) -> Prepared:
+def _prepare_put(put: Put, rows: DirectRows) -> Prepared:
     resource = put.resource
     resource_type, id = resource.get("resourceType"), resource.get("id")
     if not isinstance(resource_type, str) or resource_type not in RESOURCE_TYPES:
@@ -117,10 +115,9 @@ def _prepare_put(put: Put, terms: Terms) -> Prepared:
         )
     if put.method not in METHODS:
         raise ValueError(f"method {put.method!r} is not one of {', '.join(sorted(METHODS))}")
-    key = (terms.id(resource_type), pack(id))
+    key = (rows.intern(resource_type), pack(id))
     before, after, stored = _body(resource)
-    values = extract_repeated(stored)
-    patients = patient_ids_in(stored, values)
+    index_rows, patient_id = rows.of(stored)
     return Prepared(
         resource_type,
         id,
@@ -128,19 +125,19 @@ def _prepare_put(put: Put, terms: Terms) -> Prepared:
         put.method,
         put.if_match,
         put.must_not_exist,
-        patients[0] if patients else None,
+        patient_id,
         (before, after),
-        pack_rows(index.rows_of(resource_type, values, terms.id)),
+        pack_rows(index_rows),
     )
 
 
-def _prepare_delete(delete: Delete, terms: Terms) -> Prepared:
+def _prepare_delete(delete: Delete, rows: DirectRows) -> Prepared:
     if delete.resource_type not in RESOURCE_TYPES:
         raise error("invalid", "The type to delete from is not one of R4.", "resourceType")
     return Prepared(
         delete.resource_type,
         delete.id,
-        (terms.id(delete.resource_type), pack(delete.id)),
+        (rows.intern(delete.resource_type), pack(delete.id)),
         "DELETE",
         delete.if_match,
         False,
@@ -153,7 +150,7 @@ def _prepare_delete(delete: Delete, terms: Terms) -> Prepared:
 def _body(resource: dict[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
     """The bytes before and after where `meta.versionId` and `lastUpdated` go, and what they say.
 
-    Index and patient are taken from the bytes read back: what is found is what is stored, also
+    Index and patient are taken from what the bytes say: what is found is what is stored, also
     where a caller's values (a float, a tuple) are not those that a parser gives.
     """
     given = resource.get("meta")
@@ -169,7 +166,7 @@ def _body(resource: dict[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
     before, found, after = encoded.partition(_STAMPED)
     if not found:
         raise AssertionError("meta was not written where it was put")
-    return before, after, parse_resource(encoded)
+    return before, after, stamped if is_as_parsed(stamped) else parse_resource(encoded)
 
 
 def stamped_body(parts: tuple[bytes, bytes], version_id: int, last_updated: str) -> bytes:

@@ -34,17 +34,12 @@ def insert_missing_rows(
 def _store(
     verb: str, connection: apsw.Connection, table: str, columns: str, rows: Sequence[Sequence[Any]]
 ) -> None:
-    execute = connection.execute
-    start, count, size = 0, len(rows), _ROWS
-    while start < count:
-        while size > count - start:
-            size //= 2
-        part = rows[start : start + size]
-        execute(
-            _statement(verb, table, columns, size),
-            tuple(chain.from_iterable(part)) if size > 1 else part[0],
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        connection.execute(
+            _statement(verb, table, columns, len(part)),
+            tuple(chain.from_iterable(part)) if len(part) > 1 else part[0],
         )
-        start += size
 
 
 @cache

@@ -37,6 +37,11 @@ log = logging.getLogger("chartlake.storage")
 _GROUP_JOBS = 512
 _GROUP_OPERATIONS = 5_000
 
+# How long the callers of the last group are waited for, as a part of how long its COMMIT took, and
+# at most: they come back within that time, or with the next group.
+_TARRY = 0.5
+_TARRY_S = 0.002
+
 # How long there is nothing else to do before the index queue is emptied, short as it may be.
 _IDLE_S = 0.02
 
@@ -64,6 +69,7 @@ class Writer:
         self._emptying: Iterator[None] | None = None
         self._empty_after = 0.0
         self._waiting_since = 0.0
+        self._expected, self._expected_until = 0, 0.0
         self.indexed_t = 0
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._held: Job | None = None
@@ -82,7 +88,7 @@ class Writer:
     ) -> Commit:
         """Store prepared operations; durable on return. Raises FhirError when refused.
 
-        `also` is called with what was stored, in the same transaction.
+        `also` is called with what is about to be stored, to add to it.
         """
         found: Commit = self._submit(Job(operations=operations, cursor=cursor, also=also))
         return found
@@ -195,7 +201,14 @@ class Writer:
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return group, False
+                wait = self._expected_until - time.monotonic()
+                if len(group) >= self._expected or wait <= 0:
+                    return group, False
+                # An fsync costs more than to wait for who is about to ask for another.
+                try:
+                    job = self._jobs.get(timeout=wait)
+                except queue.Empty:
+                    return group, False
         return group, True
 
     def _patience(self) -> float | None:
@@ -256,12 +269,14 @@ class Writer:
                     outcomes.append((job, None, refused))
                 else:
                     if job.also is not None:
-                        job.also(connection, position, made, batch.patient_id)
+                        job.also(batch, position, made)
                     outcomes.append((job, made, None))
             batch.write()
             _write_counts(connection, position.counts)
             position.counts.clear()
+            began = time.monotonic()
             connection.execute("COMMIT")
+            ended = time.monotonic()
         except Exception as failure:
             self._give_up(group, failure)
             return
@@ -275,6 +290,8 @@ class Writer:
             self._after_commit(position)
         except Exception as failure:
             log.error("after a commit: %s", type(failure).__name__)
+        self._expected = len(group) + self._jobs.qsize()
+        self._expected_until = time.monotonic() + min((ended - began) * _TARRY, _TARRY_S)
         for job, made, failed in outcomes:
             if failed is None:
                 job.succeed(made)

@@ -10,20 +10,18 @@ from typing import Any
 import apsw
 
 from storage.commit import Position
+from storage.commit_batch import CommitBatch
 from storage.operations import Prepared
 from storage.versions import Commit
 
-PatientOf = Callable[[Prepared], "str | None"]
-"""Whose record an operation that was just applied belongs to."""
-
-Also = Callable[[apsw.Connection, Position, Commit, PatientOf], None]
-"""Called with what a transaction stored, within the same transaction of the database."""
+Also = Callable[[CommitBatch, Position, Commit], None]
+"""Called with what a transaction adds to its group's batch, to add what belongs to it."""
 
 
 class Job:
     """A transaction (`operations`, `cursor`), other `work` in one, or work `alone`, in none.
 
-    `also`: to be called with what a transaction stored; `future`: told too, for who does not wait.
+    `also`: to be called with what a transaction adds; `future`: told too, for who does not wait.
     `durable`: whether it has to be on the disk before the caller goes on.
     `index`: the index queue has to be empty before it, as before any work alone. A bare lock wakes
     the caller: a Future costs ten times as much, paid while all others wait for the interpreter.

@@ -10,25 +10,14 @@ blocks (`storage.index.parts`): a fraction of the bytes, built by sorting.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import apsw
 import numpy as np
 
-from schemas.search_values import (
-    DateValue,
-    IndexValue,
-    NumberValue,
-    QuantityValue,
-    ReferenceValue,
-    StringValue,
-    TokenValue,
-    UriValue,
-    extract_repeated,
-    normalized,
-)
-from storage.index import date, number, parts, quantity, reference, string, token, uri
+from schemas.search_values import extract_repeated
+from storage.index import parts
+from storage.index.direct_rows import DirectRows
 from storage.index.entries import BY_TYPE, TABLES, Rows, of_hot_rows, of_versions, parameters_of
 from storage.index.hot import (
     delete_by_version,
@@ -44,18 +33,7 @@ from storage.index.parts import write as write_blocks
 from storage.index.probe import Intern, Probe
 from storage.index.rewrite import delete_versions
 from storage.index.rewrite import merged as merge
-
-TEXT = ":text"
-
-_ROW: dict[type[IndexValue], tuple[str, Any]] = {
-    TokenValue: ("token", token.row),
-    DateValue: ("date", date.row),
-    StringValue: ("string", string.row),
-    NumberValue: ("number", number.row),
-    QuantityValue: ("quantity", quantity.row),
-    ReferenceValue: ("reference", reference.row),
-    UriValue: ("uri", uri.row),
-}
+from storage.index.value_rows import TEXT, param_key, rows_of
 
 
 def create_tables(connection: apsw.Connection) -> None:
@@ -65,41 +43,9 @@ def create_tables(connection: apsw.Connection) -> None:
     connection.execute(parts.DDL)
 
 
-def param_key(resource_type: str, param: str) -> str:
-    """The text whose number is `p` in the entries of a parameter."""
-    return f"{resource_type}?{param}"
-
-
 def rows(resource: dict[str, Any], intern: Intern) -> Rows:
     """The index rows of a resource; `intern` gives the number of a text."""
     return rows_of(resource["resourceType"], extract_repeated(resource), intern)
-
-
-def rows_of(resource_type: str, values: Iterable[Any], intern: Intern) -> Rows:
-    """The index rows of a resource's values, each once; `intern` gives the number of a text."""
-    found: dict[str, dict[tuple[Any, ...], None]] = {kind: {} for kind in BY_TYPE}
-    words = found["string"]
-    keys = _keys(resource_type)
-    for value in values:
-        param = value.param
-        known = keys.get(param)
-        if known is None:
-            key = param_key(resource_type, param)
-            known = keys[param] = key, key + TEXT
-        kind, row = _ROW[type(value)]
-        found[kind][row(intern(known[0]), value, intern)] = None
-        if kind == "token" and value.text:
-            folded = normalized(value.text)
-            if folded:
-                text = StringValue(param, value.text, folded)
-                words[string.row(intern(known[1]), text, intern)] = None
-    return {kind: list(distinct) for kind, distinct in found.items() if distinct}
-
-
-@cache
-def _keys(resource_type: str) -> dict[str, tuple[str, str]]:
-    """The keys of the parameters that were met, and of their texts: names that FHIR defines."""
-    return {}
 
 
 def insert(connection: apsw.Connection, v: int, rows: Rows) -> None:
@@ -150,6 +96,7 @@ __all__ = [
     "BY_TYPE",
     "TABLES",
     "TEXT",
+    "DirectRows",
     "PreparedPart",
     "Probe",
     "Rows",
