@@ -1,6 +1,12 @@
 """Kills a writing lake again and again: what was acknowledged is there, nothing by half.
 
 Run: nice python bench/crash_soak.py [--kills N] [--seed N] [--folder DIR]
+     nice python bench/crash_soak.py --sweep [--step N] [--only NAME[;NAME...]] [--save]
+
+`--sweep` is the systematic half (`bench/crash`): each operation on a small lake is killed at its
+first place where something becomes durable or visible, then at its second, until it completes;
+the lake is opened, compared with what was acknowledged, verified, and searched for leftovers.
+The rest of this page is the random half.
 
 A child process creates, updates and deletes from several threads (with and without conditions),
 searches, flushes, compacts and now and then gives the database a new key; it is killed with SIGKILL
@@ -197,12 +203,46 @@ def _moment(chance: random.Random) -> float:
     return chance.uniform(0, 0.05) if chance.random() < 0.1 else chance.uniform(0.05, 0.6)
 
 
+def _sweep(step: int, only: str, *, save: bool) -> int:
+    """Sweep the operations, a line for each; 1 when anything was lost, halved or left over."""
+    from crash.operations import OPERATIONS
+    from crash.sweep import Swept, sweep
+
+    lines = ["operation,kills,failures,open_p50_ms,open_max_ms"]
+    swept: list[Swept] = []
+    for operation in OPERATIONS:
+        if only and operation.name not in only.split(";"):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            swept.append(sweep(operation, Path(folder) / "sweep", step=step))
+        last = swept[-1]
+        opened = last.open_ms or [0.0]
+        name = last.name.replace(", ", " ")
+        lines.append(
+            f"{name},{last.kills},{len(last.failures)},"
+            f"{statistics.median(opened):.0f},{max(opened):.0f}"
+        )
+        print(lines[-1], flush=True)
+        for failure in last.failures:
+            print(failure, flush=True)
+        if save:
+            results = Path(__file__).parent / "results" / "crash_soak.csv"
+            results.write_text("\n".join(lines) + "\n")
+    return int(any(one.failures for one in swept))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20240305)
     parser.add_argument("--folder", type=Path, help="where the lakes are made, and left")
+    parser.add_argument("--sweep", action="store_true", help="kill at every place, in order")
+    parser.add_argument("--step", type=int, default=1, help="of a sweep: every so many places")
+    parser.add_argument("--only", default="", help="of a sweep: names of operations, with ;")
+    parser.add_argument("--save", action="store_true", help="write results/crash_soak.csv")
     arguments = parser.parse_args()
+    if arguments.sweep:
+        sys.exit(_sweep(arguments.step, arguments.only, save=arguments.save))
     if arguments.folder is not None:
         arguments.folder.mkdir(parents=True, exist_ok=True)
         print(soak(arguments.folder, arguments.kills, arguments.seed))

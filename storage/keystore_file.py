@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from schemas.outcomes import FhirError, error
-from storage.private_files import create_file, folder_lock, sync_folder
+from storage.private_files import (
+    create_file,
+    create_whole_file,
+    folder_lock,
+    sync_folder,
+    unfinished,
+)
 
 FILE_NAME = "keystore.json"
 FORMAT = 2
@@ -76,6 +82,7 @@ class KeystoreFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._next = path.with_name(path.name + ".new")
 
     def read(self) -> KeystoreContent:
         """The content, never one that is just being overwritten. Raises FhirError `invalid`."""
@@ -88,7 +95,7 @@ class KeystoreFile:
 
     def create(self, content: KeystoreContent) -> None:
         """Write the first content, durable on return. Raises FileExistsError."""
-        create_file(self.path, content.encoded())
+        create_whole_file(self.path, content.encoded())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,13 +103,21 @@ class KeystoreFile:
         with folder_lock(self.path.parent):
             yield
 
+    def remove_leftovers(self) -> None:
+        """Remove what a crash in `create` or `replace` left: it holds wrapped keys."""
+        leftovers = (self._next, unfinished(self.path))
+        if any(leftover.exists() for leftover in leftovers):
+            with self.locked():
+                for leftover in leftovers:
+                    leftover.unlink(missing_ok=True)
+                sync_folder(self.path.parent)
+
     def replace(self, content: KeystoreContent) -> None:
         """Replace the content, durable on return, and overwrite the old one. Only when locked."""
-        unfinished = self.path.with_name(self.path.name + ".new")
-        unfinished.unlink(missing_ok=True)
-        create_file(unfinished, content.encoded())
+        self._next.unlink(missing_ok=True)
+        create_file(self._next, content.encoded())
         with self.path.open("r+b") as old:
-            unfinished.rename(self.path)
+            self._next.rename(self.path)
             sync_folder(self.path.parent)
             with contextlib.suppress(OSError):
                 old.write(os.urandom(os.fstat(old.fileno()).st_size))

@@ -12,9 +12,9 @@ from storage import database_renewal, log_damage
 from storage.database import Database
 from storage.keys import MasterKey
 from storage.keystore import Keystore
-from storage.keystore_file import FILE_NAME
+from storage.keystore_file import FILE_NAME, KeystoreFile
 from storage.master_keys.key_file import KeyFileMasterKey
-from storage.private_files import FolderLock, make_folder, sync_folder
+from storage.private_files import FolderLock, make_folder, sync_folder, unfinished
 from storage.segment_files import LocalSegmentFiles, SegmentFiles
 
 
@@ -105,9 +105,12 @@ class LakeFolder:
         return Keystore.open(self.keystore, master_key or KeyFileMasterKey(self.default_master_key))
 
     def _open(self, master_key: MasterKey | None, *, create: bool) -> tuple[Keystore, Database]:
-        unfinished = self.database.with_name("hot.db.new")
+        unnamed = self.database.with_name("hot.db.new")
+        # A kill after it had its name as well: a second name of the key itself.
+        unfinished(self.default_master_key).unlink(missing_ok=True)
         if self.keystore.exists():
-            if not self.database.exists() and not unfinished.exists():
+            KeystoreFile(self.keystore).remove_leftovers()
+            if not self.database.exists() and not unnamed.exists():
                 raise error(
                     "invalid",
                     f"{self.database} is missing, but {self.keystore} is there. Bring hot.db back "
@@ -116,7 +119,7 @@ class LakeFolder:
             keystore = self._keys(master_key)
             if not self.database.exists():
                 # A crash between the two steps of making the lake; see `_create`.
-                unfinished.rename(self.database)
+                unnamed.rename(self.database)
                 sync_folder(self.path)
             database_renewal.settle(self.database, keystore)
             database = Database(self.database, keystore.database_key)
@@ -131,9 +134,9 @@ class LakeFolder:
             )
         if not create:
             raise error("not-found", f"There is no lake at {self.path}.")
-        return self._create(master_key, unfinished)
+        return self._create(master_key, unnamed)
 
-    def _create(self, master_key: MasterKey | None, unfinished: Path) -> tuple[Keystore, Database]:
+    def _create(self, master_key: MasterKey | None, unnamed: Path) -> tuple[Keystore, Database]:
         """The keystore appears when the database is whole; the database gets its name after it."""
         make_folder(self.keystore.parent)
         make_folder(self.segments)
@@ -141,17 +144,17 @@ class LakeFolder:
             master_key = KeyFileMasterKey(self.default_master_key)
             if not self.default_master_key.exists():
                 KeyFileMasterKey.create(self.default_master_key)
-        for leftover in (unfinished, *database_renewal.companions(unfinished)):
+        for leftover in (unnamed, *database_renewal.companions(unnamed)):
             leftover.unlink(missing_ok=True)
         keystore = Keystore.new(self.keystore, master_key)
-        Database(unfinished, keystore.database_key).create(keystore.lake_id, self.segments_url)
+        Database(unnamed, keystore.database_key).create(keystore.lake_id, self.segments_url)
         sync_folder(self.path)
         if self.segments_url:
             from storage.s3_segment_files import S3SegmentFiles
 
             S3SegmentFiles(self.segments_url).claim(keystore.lake_id)
         keystore.write_new()
-        unfinished.rename(self.database)
+        unnamed.rename(self.database)
         sync_folder(self.path)
         return keystore, Database(self.database, keystore.database_key)
 

@@ -50,6 +50,27 @@ def create_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def create_whole_file(path: Path, content: bytes) -> None:
+    """Like `create_file`, and the file has its name only when it is whole, whenever a crash comes.
+
+    What a crash leaves beside it is `unfinished(path)`; the next attempt removes it.
+    """
+    part = unfinished(path)
+    part.unlink(missing_ok=True)
+    create_file(part, content)
+    try:
+        # Not a rename, which would overwrite.
+        os.link(part, path)
+    finally:
+        part.unlink()
+    sync_folder(path.parent)
+
+
+def unfinished(path: Path) -> Path:
+    """Where `create_whole_file` writes what is to be `path`."""
+    return path.with_name(path.name + ".making")
+
+
 @contextlib.contextmanager
 def folder_lock(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """An flock on `lock` in the folder, for as long as the block lasts; waits until it is free.

@@ -11,7 +11,7 @@ from pathlib import Path
 from schemas.outcomes import error
 from storage.keys import KEY_BYTES, datastore_purpose, new_key, wrap_key
 from storage.master_keys.refusals import check_provider, unwrap_locally
-from storage.private_files import create_file, make_folder
+from storage.private_files import create_whole_file, make_folder
 
 
 class KeyFileMasterKey:
@@ -29,7 +29,7 @@ class KeyFileMasterKey:
         path = Path(path)
         make_folder(path.parent)
         try:
-            create_file(path, base64.b64encode(new_key()) + b"\n")
+            create_whole_file(path, base64.b64encode(new_key()) + b"\n")
         except FileExistsError:
             raise error(
                 "conflict", f"{path} exists. A master key is never overwritten; name another file."

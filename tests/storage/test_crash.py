@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import random
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from schemas.outcomes import FhirError
 from storage.lake import Lake
 
 SOAK = Path(__file__).parents[2] / "bench" / "crash_soak.py"
@@ -35,20 +32,3 @@ def test_no_acknowledged_commit_is_lost_and_none_is_there_by_half(tmp_path: Path
             segments = max(segments, lake.stats()["segments"])
     assert len(run.acknowledged) > KILLS
     assert segments > 0
-
-
-def test_a_kill_while_the_lake_is_made_leaves_a_folder_that_opens(tmp_path: Path) -> None:
-    code = "import sys\nfrom storage.lake import Lake\nprint(flush=True)\nLake.open(sys.argv[1])"
-    for number, delay in enumerate((0.0, 0.002, 0.004, 0.008)):
-        path = tmp_path / f"lake{number}"
-        process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(delay)
-        process.kill()
-        process.communicate()
-        try:
-            with Lake.open(path) as lake:
-                assert lake.verify() == []
-        except FhirError as failure:
-            pytest.fail(f"after a kill at {delay} s: {failure}")
