@@ -37,7 +37,12 @@ def restore_lake(
 ) -> RestoreReport:
     """Make the lake of the settings, a new folder, from a backup; see `storage.backup.restore`."""
     folder = LakeFolder(settings.data_path)
-    key = master_key(settings) or KeyFileMasterKey(folder.default_master_key)
+    key = master_key(settings)
+    if key is None:
+        raise SettingError(
+            "a backup has no keys: name the lake's master key, e.g. --master-key file:PATH, or "
+            "file:<lake>/keys/master.key where the lake had its own"
+        )
     return restore(BackupFolder(backups), folder, keystore_file, key, id)
 
 

@@ -125,3 +125,39 @@ def test_passphrase(folder: Path) -> None:
     assert not (folder / "lake3" / "keys" / "master.key").exists()
     refused(chartlake("verify", *options, "wrong", cwd=folder))
     assert chartlake("verify", *options, "pass", cwd=folder).returncode == 0
+
+
+def test_a_backup_is_taken_and_restored(folder: Path) -> None:
+    taken = chartlake("backup", "backups", "--keys", "safe", "--data", "lake", cwd=folder)
+    assert taken.returncode == 0, taken.stderr
+    assert "copy of the key store" in taken.stdout
+    again = chartlake("backup", "backups", "--data", "lake", "--keep", "1", cwd=folder)
+    assert "no keys were copied" in again.stdout
+    assert "1 older backups removed" in again.stdout
+    listed = chartlake("keys", "copies", "--data", "lake", cwd=folder)
+    assert listed.stdout.split() == [str(folder / "safe")]
+    (keys,) = (folder / "safe").iterdir()
+    restore = ("restore", "backups", "--keys", str(keys), "--data", "restored")
+    assert "name the lake's master key" in refused(chartlake(*restore, cwd=folder))
+    master = ("--master-key", "file:lake/keys/master.key")
+    assert "another master key" in refused(
+        chartlake(*restore, "--master-key", f"file:{_other_key(folder)}", cwd=folder)
+    )
+    assert not (folder / "restored").exists()
+    restored = chartlake(*restore, *master, cwd=folder)
+    assert restored.returncode == 0, restored.stderr
+    checked = chartlake("verify", "--data", "restored", *master, cwd=folder)
+    assert checked.returncode == 0, checked.stdout
+    query = ("sql", "--csv", "SELECT count(*), count(DISTINCT id) FROM resource")
+    there, here = (
+        chartlake(*query, "--data", data, *master, cwd=folder).stdout
+        for data in ("restored", "lake")
+    )
+    assert there == here
+    assert "is not empty" in refused(chartlake(*restore, *master, cwd=folder))
+
+
+def _other_key(folder: Path) -> Path:
+    path = folder / "restore-other.key"
+    assert chartlake("keys", "init", str(path), cwd=folder).returncode == 0
+    return path
