@@ -26,8 +26,8 @@ demo: $(STAMP) ## see the whole lake at work, from nothing (a few minutes)
 serve: $(STAMP) ## run the service on http://127.0.0.1:8080 (DATA=folder PORT=number)
 	$(BIN)/chartlake serve --data $(DATA) --port $(PORT)
 
-test: $(STAMP) ## run all tests, with coverage of the four packages
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+test: $(STAMP) ## run all tests (COV=1: with coverage of the four packages, a third slower)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(COV),--cov --cov-report=term)
 
 lint: $(STAMP) imports ## check style and the import contracts
 	$(BIN)/ruff check .
