@@ -10,6 +10,7 @@ import base64
 import binascii
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -122,7 +123,7 @@ class Ingest:
             if not prefix:
                 raise
             raise FhirError(
-                failure.category, [_relocated(i, prefix) for i in failure.issues]
+                failure.category, [relocated(i, prefix) for i in failure.issues]
             ) from None
 
     def binary_reader(
@@ -201,10 +202,10 @@ def parse_if_match(header: str | None, place: str = "If-Match") -> int | None:
     return number
 
 
-def _relocated(issue: Issue, prefix: str) -> Issue:
-    return Issue(
-        issue.severity,
-        issue.code,
-        issue.diagnostics,
-        tuple(prefix + expression.partition(".")[2] for expression in issue.expression),
+def relocated(issue: Issue, prefix: str) -> Issue:
+    """An issue of a resource that stands at `prefix` of a Bundle, its places told from there."""
+    places = tuple(
+        place if place.startswith("Bundle.") else prefix + place.partition(".")[2]
+        for place in issue.expression
     )
+    return replace(issue, expression=places)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from schemas.outcomes import FhirError, error
 from storage.keystore_file import FILE_NAME, KeystoreFile
-from storage.private_files import create_file, folder_lock, make_folder, sync_folder
+from storage.private_files import folder_lock, make_folder, replace_file
 
 LIST_NAME = "copies.json"
 
@@ -100,8 +100,4 @@ class KeyCopies:
             KeystoreFile(copy).create(self._keystore.read())
 
     def _write_list(self, folders: Sequence[str]) -> None:
-        unfinished = self._list.with_name(LIST_NAME + ".new")
-        unfinished.unlink(missing_ok=True)
-        create_file(unfinished, json.dumps(list(folders), indent=1).encode() + b"\n")
-        unfinished.rename(self._list)
-        sync_folder(self._list.parent)
+        replace_file(self._list, json.dumps(list(folders), indent=1).encode() + b"\n")

@@ -102,10 +102,6 @@ class Keystore:
         info = f"chartlake {purpose}".encode()
         return HKDFExpand(hashes.SHA256(), 32, info).derive(self._keys[_IDENTITY])
 
-    def describe_provider(self) -> str:
-        """The kind of master key that the file is wrapped for, for messages; no secret."""
-        return str(self._content.datastore.get("provider"))[:32]
-
     # Keys of segments
 
     def add_segment_key(self, name: str) -> bytes:

@@ -67,8 +67,20 @@ def create_whole_file(path: Path, content: bytes) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Where `create_whole_file` writes what is to be `path`."""
+    """Where `create_whole_file` and `replace_file` write what is to be `path`."""
     return path.with_name(path.name + ".making")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file, mode 0600, in the place of what is there: the old or the new, never a part.
+
+    Durable on return. A crash may leave `unfinished(path)`; the next attempt removes it.
+    """
+    part = unfinished(path)
+    part.unlink(missing_ok=True)
+    create_file(part, content)
+    part.rename(path)
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import apsw
 from schemas.outcomes import error
 from storage import audit_trail
 from storage.audit_record import Entity
-from storage.packed_ids import pack, unpack
+from storage.packed_ids import unpack
 from storage.terms import Terms
 from storage.versions import Version, from_microseconds
 
@@ -29,18 +29,6 @@ FROM = "version r CROSS JOIN commit_log c ON c.t = r.t"
 _BODY = 11  # of COLUMNS_AND_BODY
 
 ReadSegment = Callable[[apsw.Connection, int, Sequence[int]], dict[int, bytes]]
-
-
-def current_row(
-    connection: apsw.Connection, type_term: int, id: str
-) -> tuple[int, int, int] | None:
-    """`v, version_id, deleted` of the last version of a resource."""
-    row: tuple[int, int, int] | None = connection.execute(
-        "SELECT v, version_id, deleted FROM version WHERE type = ? AND id = ? "
-        "ORDER BY version_id DESC LIMIT 1",
-        (type_term, pack(id)),
-    ).get
-    return row
 
 
 class Bodies:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
-from schemas.outcomes import FhirError, Issue, error
+from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes
 from schemas.validate import check
 from service.audit_interactions import UNKNOWN, fhir_interaction
@@ -18,7 +19,7 @@ from service.bundle_entries import (
     response_entry,
 )
 from service.errors import unexpected
-from service.ingest import Ingest
+from service.ingest import Ingest, relocated
 from storage import audit_trail
 from storage.audit_trail import AuditTrail
 
@@ -90,18 +91,7 @@ def _do(entry: Entry, ingest: Ingest, base: str) -> Outcome:
 
 def _relocated(index: int, failure: FhirError) -> FhirError:
     """The failure of one entry's resource, its places told from the Bundle."""
-    prefix = f"Bundle.entry[{index}].resource."
-    issues = [
-        Issue(
-            issue.severity,
-            issue.code,
-            issue.diagnostics,
-            tuple(
-                e if e.startswith("Bundle.") else prefix + e.partition(".")[2]
-                for e in issue.expression
-            )
-            or (f"Bundle.entry[{index}]",),
-        )
-        for issue in failure.issues
-    ]
+    entry = f"Bundle.entry[{index}]"
+    found = (relocated(issue, f"{entry}.resource.") for issue in failure.issues)
+    issues = [replace(issue, expression=issue.expression or (entry,)) for issue in found]
     return FhirError(failure.category, issues)

@@ -13,14 +13,13 @@ used by the next one.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.outcomes import error
 from storage.backup.manifest import Manifest
-from storage.private_files import make_folder, sync_folder
+from storage.private_files import make_folder, replace_file, sync_folder
 
 _ID = re.compile(r"\d{8}T\d{6}Z-t\d+(-\d+)?")
 
@@ -65,7 +64,7 @@ class BackupFolder:
 
     def add_manifest(self, id: str, content: bytes) -> None:
         """Make a backup exist, durably."""
-        _write(self._backups / f"{id}.json", content)
+        replace_file(self._backups / f"{id}.json", content)
 
     def remove_manifest(self, id: str) -> None:
         """Make a backup not exist; its files stay until `sweep`."""
@@ -80,7 +79,7 @@ class BackupFolder:
 
     def add_piece(self, digest: str, content: bytes) -> None:
         """Store a piece of the database, durably."""
-        _write(self._pieces / digest, content)
+        replace_file(self._pieces / digest, content)
 
     def piece(self, digest: str) -> bytes:
         """A stored piece. Raises FhirError `internal` when it is missing or damaged."""
@@ -109,17 +108,6 @@ class BackupFolder:
         for path in gone:
             path.unlink()
         return len(gone)
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
 
 
 def _damaged(what: str) -> Exception:
