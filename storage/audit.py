@@ -213,5 +213,10 @@ def reference(kind: str, id: str) -> int:
 def rows(connection: apsw.Connection, where: str, args: Iterable[Any] = ()) -> Iterator[AuditRow]:
     """Rows that meet a condition (with its ORDER BY and LIMIT)."""
     query = f"SELECT {COLUMNS} FROM audit WHERE {where}"
-    for values in connection.execute(query, tuple(args)):
-        yield AuditRow(*values)
+    cursor = connection.execute(query, tuple(args))
+    try:
+        for values in cursor:
+            yield AuditRow(*values)
+    finally:
+        # Whoever reads only the first rows must not leave the connection at their moment.
+        cursor.close()

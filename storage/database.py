@@ -414,6 +414,11 @@ class Lent:
         elif failure is not None and isinstance(failure, apsw.Error):
             self._database._drop(self._connection)
             return
+        if self._connection.txn_state() != apsw.SQLITE_TXN_NONE:
+            # A statement that was not read to its end keeps the connection at its moment, and the
+            # next reader would be answered from that past.
+            self._database._drop(self._connection)
+            return
         self._database._give(self._connection, self._inode)
 
 
