@@ -13,6 +13,7 @@ from schemas.ids import format_instant, is_id
 from schemas.outcomes import FhirError, Issue, error, operation_outcome
 from schemas.parse import parse_json
 from schemas.structure import RESOURCE_TYPES
+from schemas.validate import validate
 from service.as_of import parse_at, view_at
 from service.errors import status_of
 from service.ingest import parse_if_match
@@ -54,6 +55,25 @@ class Outcome:
     status: str
     resource: dict[str, Any] | None = None  # what a GET asked for
     outcome: dict[str, Any] | None = None  # what the client should know
+
+
+def check_envelope(bundle: Resource) -> list[Resource]:
+    """The entries of a Bundle that is valid but for the resources in it, which are not looked at.
+
+    Raises FhirError (`structure`): it cannot be processed at all.
+    """
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        issues = validate(bundle, "Bundle")
+        if not issues:
+            raise error("structure", "Bundle.entry is a list of objects.", "Bundle.entry")
+        raise FhirError("structure", issues)
+    envelope = [{key: entry[key] for key in entry if key != "resource"} for entry in entries]
+    filled = [item or {"fullUrl": "urn:none"} for item in envelope]
+    issues = validate({**bundle, **({"entry": filled} if entries else {})}, "Bundle")
+    if issues:
+        raise FhirError("structure", issues)
+    return entries
 
 
 def read_entry(index: int, entry: Resource) -> Entry:

@@ -11,7 +11,6 @@ from typing import Any
 from schemas.ids import new_id
 from schemas.outcomes import FhirError
 from schemas.parse import canonical_bytes, parse_resource
-from schemas.validate import check
 from service.bulk_files import Line, is_ndjson, read_lines, read_whole
 from service.ingest import Ingest
 from service.interactions.transaction import transact
@@ -128,7 +127,7 @@ class Importer:
         try:
             resource = parse_resource(body)
             if not (is_document and resource["resourceType"] == "Bundle"):
-                check(resource)
+                self.ingest.check(resource, resource["resourceType"])
         except FhirError as failure:
             self._refuse(path, number, failure)
             return None

@@ -18,7 +18,7 @@ from schemas.ids import is_id, new_id, parse_reference
 from schemas.notes import note_text
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import parse_resource
-from schemas.validate import check
+from schemas.validate import validate
 from service.whole_number import whole_number
 from storage.lake import Commit, Delete, Lake, Put, Version
 
@@ -27,10 +27,14 @@ ReadBinary = Callable[[str], tuple[str, bytes]]
 
 
 class Created(NamedTuple):
-    """Outcome of a create: the version, and whether it is new (False: a conditional match)."""
+    """Outcome of a create: the version, and whether it is new (False: a conditional match).
+
+    `issues`: what validation has to say of what was stored, see `Ingest.check`.
+    """
 
     version: Version
     created: bool
+    issues: Sequence[Issue] = ()
 
 
 class Ingest:
@@ -43,8 +47,23 @@ class Ingest:
         # Conditional writes look before they write; the lock makes both one step.
         self.conditional = threading.Lock()
 
+    def check(self, resource: Resource, expected_type: str, prefix: str = "") -> list[Issue]:
+        """Refuse (`unprocessable`, 422) a resource that is not valid at this datastore's level.
+
+        Every write path calls it with what is about to be stored, after references to entries of
+        the same Bundle were rewritten. `prefix`: where the resource stands
+        (`Bundle.entry[3].resource.`), for the places in the issues.
+
+        Returns what is to be said of the accepted resource: warnings, given back in an
+        OperationOutcome. May change the resource (`meta.tag`): store it as it is afterwards.
+        """
+        issues = validate(resource, expected_type)
+        if issues:
+            raise FhirError("unprocessable", [relocated(i, prefix) for i in issues])
+        return []
+
     def parse(self, body: bytes, expected_type: str) -> Resource:
-        """A valid resource of the expected type from bytes. Raises `FhirError`."""
+        """A resource of the expected type from bytes, not validated. Raises `FhirError`."""
         resource = parse_resource(body)
         if resource["resourceType"] != expected_type:
             raise error(
@@ -52,8 +71,6 @@ class Ingest:
                 f"The body is a {resource['resourceType']}, the address is for {expected_type}.",
                 f"{resource['resourceType']}",
             )
-        check(resource, expected_type)
-        self.check_note(resource)
         return resource
 
     def create(self, body: bytes, resource_type: str, *, if_none_exist: str = "") -> Created:
@@ -62,15 +79,17 @@ class Ingest:
         `if_none_exist`: search parameters of a conditional create; one match is returned instead.
         """
         resource = self.parse(body, resource_type)
+        issues = self.check(resource, resource_type)
+        self.check_note(resource)
         if not if_none_exist:
-            return Created(self._put_new(resource), created=True)
+            return Created(self._put_new(resource), True, issues)
         with self.conditional:
             match = find_one(self.lake, resource_type, if_none_exist, "If-None-Exist")
             if match is not None:
                 return Created(match, created=False)
-            return Created(self._put_new(resource), created=True)
+            return Created(self._put_new(resource), True, issues)
 
-    def update(self, body: bytes, resource_type: str, id: str, if_match: int | None) -> Version:
+    def update(self, body: bytes, resource_type: str, id: str, if_match: int | None) -> Created:
         """Store a new version under a known id, creating it where absent (R4 http.html#update)."""
         resource = self.parse(body, resource_type)
         if resource.get("id") is None:
@@ -87,7 +106,10 @@ class Ingest:
                 "An id has 1 to 64 letters, digits, dots and dashes.",
                 f"{resource_type}.id",
             )
-        return self.lake.transact([Put(resource, if_match=if_match)]).versions[0]
+        issues = self.check(resource, resource_type)
+        self.check_note(resource)
+        version = self.lake.transact([Put(resource, if_match=if_match)]).versions[0]
+        return Created(version, version.version_id == 1, issues)
 
     def delete(self, resource_type: str, id: str, if_match: int | None = None) -> Version | None:
         """Hide a resource; its history stays (R4 http.html#delete). None when it never existed."""
@@ -204,6 +226,8 @@ def parse_if_match(header: str | None, place: str = "If-Match") -> int | None:
 
 def relocated(issue: Issue, prefix: str) -> Issue:
     """An issue of a resource that stands at `prefix` of a Bundle, its places told from there."""
+    if not prefix:
+        return issue
     places = tuple(
         place if place.startswith("Bundle.") else prefix + place.partition(".")[2]
         for place in issue.expression

@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from schemas.ids import format_instant
-from schemas.outcomes import operation_outcome
+from schemas.outcomes import Issue, operation_outcome
 from schemas.parse import canonical_bytes
 from service.errors import FHIR_JSON
 from storage.lake import Version
@@ -48,8 +48,13 @@ def fhir_resource(resource: dict[str, Any], request: Request, status: int = 200)
     return fhir_bytes(canonical_bytes(resource), request, status)
 
 
-def write_response(version: Version, request: Request, base: str, *, created: bool) -> Response:
-    """Answer of create and update, as `Prefer: return=` asks (R4 http.html#ops)."""
+def write_response(
+    version: Version, request: Request, base: str, *, created: bool, issues: Sequence[Issue] = ()
+) -> Response:
+    """Answer of create and update, as `Prefer: return=` asks (R4 http.html#ops).
+
+    `issues`: what validation has to say of what was stored.
+    """
     headers = version_headers(version)
     path = f"{version.resource_type}/{version.id}/_history/{version.version_id}"
     headers["Location"] = f"{base}/{path}"
@@ -58,7 +63,7 @@ def write_response(version: Version, request: Request, base: str, *, created: bo
     if "return=minimal" in preference:
         return Response(b"", status, headers)
     if "return=OperationOutcome" in preference:
-        body = canonical_bytes(operation_outcome([]))
+        body = canonical_bytes(operation_outcome(issues))
     else:
         body = version.body
     response = fhir_bytes(body, request, status)

@@ -21,8 +21,8 @@ from schemas.search_values import (
 )
 from schemas.structure import RESOURCE_TYPES
 from storage.index import TEXT, date, token, uri
+from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import split, unescape
-from storage.query.parse import Criterion, bad_value
 
 Meets = Callable[[Any], bool]
 """Of one value of the criterion's parameter."""

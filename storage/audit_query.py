@@ -29,8 +29,9 @@ from storage.audit_event import AUDIT_TYPE, TYPE, audit_event, number_of
 from storage.audit_match import matcher, reference_of, value_param
 from storage.audit_record import AuditRow
 from storage.index import date
+from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import split, unescape
-from storage.query.parse import Criterion, Query, bad_value
+from storage.query.parse import Query
 
 # The moment of an event is written in milliseconds; the interval it stands for is one of them.
 _INSTANT_US = 1_000

@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from schemas.outcomes import FhirError, error
+from schemas.outcomes import FhirError, operation_outcome
 from schemas.parse import canonical_bytes
-from schemas.validate import check
 from service.audit_interactions import UNKNOWN, fhir_interaction
 from service.bundle_entries import (
     Entry,
     Outcome,
     answer_get,
+    check_envelope,
     failed_entry,
     read_entry,
     response_entry,
@@ -34,13 +34,7 @@ def run_batch(
     `base`: the FHIR base URL for links. Raises `FhirError` only for the Bundle itself. Order of
     processing is DELETE, POST, PUT, GET.
     """
-    entries = bundle.get("entry", [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        check(bundle, "Bundle")
-        raise error("structure", "Bundle.entry is a list of objects.", "Bundle.entry")
-    envelope = [{key: entry[key] for key in entry if key != "resource"} for entry in entries]
-    filled = [item or {"fullUrl": "urn:none"} for item in envelope]
-    check({**bundle, **({"entry": filled} if entries else {})}, "Bundle")
+    entries = check_envelope(bundle)
     answers: list[dict[str, Any]] = [{}] * len(entries)
     order = {"DELETE": 0, "POST": 1, "PUT": 2}
     by_method = sorted(
@@ -84,9 +78,11 @@ def _do(entry: Entry, ingest: Ingest, base: str) -> Outcome:
     body = canonical_bytes(entry.resource or {})
     if entry.method == "POST":
         created = ingest.create(body, entry.resource_type, if_none_exist=entry.if_none_exist)
-        return Outcome(created.version, "201 Created" if created.created else "200 OK")
-    version = ingest.update(body, entry.resource_type, entry.id, entry.if_match)
-    return Outcome(version, "201 Created" if version.version_id == 1 else "200 OK")
+    else:
+        created = ingest.update(body, entry.resource_type, entry.id, entry.if_match)
+    outcome = operation_outcome(created.issues) if created.issues else None
+    status = "201 Created" if created.created else "200 OK"
+    return Outcome(created.version, status, outcome=outcome)
 
 
 def _relocated(index: int, failure: FhirError) -> FhirError:

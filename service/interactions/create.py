@@ -13,5 +13,7 @@ router = APIRouter()
 def create(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Request) -> Response:
     """Store a resource under a new id: 201 with `Location`, or 200 for a conditional match."""
     condition = request.headers.get("if-none-exist", "")
-    created = ctx.ingest.create(body, resource_type, if_none_exist=condition)
-    return write_response(created.version, request, ctx.base(request), created=created.created)
+    stored = ctx.ingest.create(body, resource_type, if_none_exist=condition)
+    return write_response(
+        stored.version, request, ctx.base(request), created=stored.created, issues=stored.issues
+    )

@@ -10,12 +10,13 @@ from typing import Any
 
 from schemas.ids import new_id
 from schemas.outcomes import FhirError, Issue, error, operation_outcome
-from schemas.validate import check
+from schemas.validate import MAX_ISSUES
 from service.bundle_entries import (
     METHODS,
     Entry,
     Outcome,
     answer_get,
+    check_envelope,
     failed_entry,
     located,
     read_entry,
@@ -43,8 +44,7 @@ def transact(
 
     Raises `FhirError` naming the entry that prevented it; then nothing at all is stored.
     """
-    check(bundle, "Bundle")
-    entries = [read_entry(index, entry) for index, entry in enumerate(bundle.get("entry", []))]
+    entries = [read_entry(index, entry) for index, entry in enumerate(check_envelope(bundle))]
     with ingest.conditional:
         outcomes = _store(entries, ingest, keep_administrative)
     answers = {index: response_entry(o, representation) for index, o in outcomes.items()}
@@ -117,6 +117,7 @@ def _store(entries: list[Entry], ingest: Ingest, keep_administrative: bool) -> d
     references = ConditionalReferences(
         ingest.lake, pending, keep_administrative=keep_administrative
     )
+    notices = _check(new, stored, ingest)
     for entry in new:
         resource = stored[entry.index]
         references.resolve(resource, f"{entry.place}.resource")
@@ -125,10 +126,27 @@ def _store(entries: list[Entry], ingest: Ingest, keep_administrative: bool) -> d
     for entry in entries:
         if entry.method == "GET":
             _check_get(entry, ingest, pending, gone)
-    _commit(entries, stored, ingest, outcomes, references.notices)
+    _commit(entries, stored, ingest, outcomes, [*notices, *references.notices])
     for index, first in twins.items():
         outcomes[index] = Outcome(outcomes[first].version, "200 OK")
     return outcomes
+
+
+def _check(new: list[Entry], stored: dict[int, Resource], ingest: Ingest) -> list[Issue]:
+    """Validate what is about to be stored; the issues of all entries are in one refusal."""
+    notices: list[Issue] = []
+    failures: list[Issue] = []
+    for entry in new:
+        try:
+            prefix = f"{entry.place}.resource."
+            notices += ingest.check(stored[entry.index], entry.resource_type, prefix)
+        except FhirError as failure:
+            failures += failure.issues
+            if len(failures) >= MAX_ISSUES:
+                break
+    if failures:
+        raise FhirError("unprocessable", failures)
+    return notices
 
 
 def _commit(

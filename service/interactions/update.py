@@ -16,6 +16,7 @@ def update(
 ) -> Response:
     """Store a new version: 200, or 201 for the first; 412 when `If-Match` is not the current."""
     if_match = parse_if_match(request.headers.get("if-match"))
-    version = ctx.ingest.update(body, resource_type, id, if_match)
-    created = version.version_id == 1
-    return write_response(version, request, ctx.base(request), created=created)
+    stored = ctx.ingest.update(body, resource_type, id, if_match)
+    return write_response(
+        stored.version, request, ctx.base(request), created=stored.created, issues=stored.issues
+    )

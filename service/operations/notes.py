@@ -59,4 +59,6 @@ def _store(ctx: Context, resource: dict[str, Any], request: Request) -> Response
     if encounters:
         ctx.ingest.require(encounters[0]["reference"], "DocumentReference.context.encounter[0]")
     created = ctx.ingest.create(canonical_bytes(resource), "DocumentReference")
-    return write_response(created.version, request, ctx.base(request), created=True)
+    return write_response(
+        created.version, request, ctx.base(request), created=True, issues=created.issues
+    )

@@ -10,7 +10,8 @@ import numpy as np
 from storage.index.block_cache import BlockCache
 from storage.index.part_map import Part
 from storage.index.parts import Directory
-from storage.query.plan import Alternatives, Plan
+from storage.query.alternatives import Alternatives
+from storage.query.plan import Plan
 from storage.query.superseded import Superseded
 
 _NO_ROWS = np.zeros(0, np.int64)

@@ -8,7 +8,7 @@ are answered from blocks (`storage.query.flushed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,13 +16,14 @@ from typing import Any
 import apsw
 
 from schemas.ids import is_id
-from storage import index
 from storage.index import date
 from storage.index.condition import All, Compare, Condition, Either
 from storage.index.probe import Probe
 from storage.packed_ids import pack
+from storage.query.alternatives import Alternatives, alternatives
+from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import unescape
-from storage.query.parse import Criterion, Query, bad_value
+from storage.query.parse import Query
 from storage.terms import Terms
 
 # First look for a criterion with few rows; when all have many, look further before choosing.
@@ -32,14 +33,6 @@ _CAPS = (1_000, 30_000)
 _INSTANT_US = 1_000
 
 _AFTER_ALL = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Alternatives:
-    """The probes of one criterion (any may match), and whether a match excludes."""
-
-    probes: list[Probe]
-    excludes: bool = False
 
 
 @dataclass(slots=True)
@@ -74,8 +67,8 @@ def plan(connection: apsw.Connection, terms: Terms, query: Query) -> Plan:
         elif criterion.kind == "_lastUpdated":
             planned.moments.append(_last_updated(connection, criterion))
         else:
-            planned.alternatives.append(
-                _alternatives(connection, terms, query.resource_type, criterion)
+            planned.alternatives += alternatives(
+                partial(terms.find, connection), query.resource_type, criterion
             )
     return planned
 
@@ -140,42 +133,6 @@ def _on_v(connection: apsw.Connection, condition: Condition) -> Condition:
     ).get
     operator = ">=" if condition.operator in (">", ">=") else "<"
     return Compare("v", operator, _AFTER_ALL if first_v is None else first_v)
-
-
-def _alternatives(
-    connection: apsw.Connection, terms: Terms, resource_type: str, criterion: Criterion
-) -> Alternatives:
-    find = partial(terms.find, connection)
-    p = find(index.param_key(resource_type, criterion.param))
-    if criterion.modifier == "missing":
-        names = [(criterion.kind, criterion.param)]
-        if criterion.kind == "reference":
-            names.append(("token", criterion.param + ":identifier"))
-        present = []
-        for kind, name in names:
-            number = find(index.param_key(resource_type, name))
-            if number is not None:
-                present.append(index.BY_TYPE[kind].present(number))
-        return Alternatives(present, excludes=criterion.values == ("true",))
-    # Bad values are refused also where there is nothing to search.
-    probes = _probes(criterion, p if p is not None else 0, find)
-    return Alternatives(probes if p is not None else [], excludes=criterion.modifier == "not")
-
-
-def _probes(criterion: Criterion, p: int, find: Callable[[str], int | None]) -> list[Probe]:
-    table = index.BY_TYPE[criterion.kind]
-    arguments: dict[str, str] = {}
-    if criterion.kind == "reference" and criterion.modifier:
-        arguments["resource_type"] = criterion.modifier
-    elif criterion.modifier and criterion.modifier != "not":
-        arguments["modifier"] = criterion.modifier
-    probes: list[Probe] = []
-    for value in criterion.values:
-        try:
-            probes += table.probes(p, value, find, **arguments)
-        except ValueError as failure:
-            raise bad_value(criterion.given, str(failure)) from None
-    return probes
 
 
 def _choose_driver(

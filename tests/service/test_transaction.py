@@ -73,7 +73,7 @@ def test_identifiers_that_look_like_full_urls_stay(service: Service) -> None:
     [
         (
             post("Observation", {**observation(f"{URN}1"), "status": "fine"}),
-            400,
+            422,
             "Bundle.entry[1].resource.status",
         ),
         (post("Observation", observation(f"{URN}9")), 400, None),
@@ -254,7 +254,7 @@ def test_batch_entries_stand_alone(service: Service) -> None:
     )
     entries = response.json()["entry"]
     assert entries[0]["response"]["status"] == "201 Created"
-    assert entries[1]["response"]["status"] == "400"
+    assert entries[1]["response"]["status"] == "422"
     place = entries[1]["response"]["outcome"]["issue"][0]["expression"]
     assert place == ["Bundle.entry[1].resource.gender"]
     assert entries[2]["resource"]["type"] == "searchset"
