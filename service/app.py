@@ -17,51 +17,11 @@ from service.auth import Authentication, load_tokens
 from service.context import Context, acceptable, writable
 from service.enrich import Enricher
 from service.ingest import Ingest
-from service.interactions import (
-    bundle,
-    capabilities,
-    create,
-    delete,
-    history,
-    read,
-    search,
-    update,
-    vread,
-)
 from service.jobs import JobRunner
-from service.operations import cohorts, erase, health, nlp, notes, sql, timeline, validate
-from service.operations import jobs as job_operations
 from service.response_headers import ResponseHeaders
 from service.settings import Settings, check_exposure
+from service.surfaces import FHIR_SURFACES, PLAIN_ROUTERS, PLAIN_WRITING_ROUTERS
 from storage.lake import Lake
-
-# Order matters where paths overlap: what is more specific comes first.
-FHIR_ROUTERS = (
-    capabilities.router,
-    bundle.router,
-    job_operations.router,
-    erase.router,
-    validate.router,
-    timeline.router,
-    nlp.router,
-    history.router,
-    vread.router,
-    search.router,
-    create.router,
-    read.router,
-    update.router,
-    delete.router,
-)
-PLAIN_ROUTERS = (
-    health.router,
-    notes.router,
-    nlp.plain_router,
-    timeline.plain_router,
-    cohorts.router,
-    sql.router,
-)
-# All that these do is change something. Others that may (a batch) are refused by the lake itself.
-WRITING_ROUTERS = (create.router, update.router, delete.router, erase.router, notes.router)
 
 
 def create_app(lake: Lake, settings: Settings) -> FastAPI:
@@ -99,18 +59,19 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     )
     app.state.context = Context(lake, ingest, enricher, settings, jobs)
     app.state.settings = settings
+    app.state.surfaces = FHIR_SURFACES
     errors.install(app)
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
     app.add_middleware(PurposeOfUse)
     app.add_middleware(Authentication, tokens=tokens)
     app.add_middleware(AuditRecorder, lake=lake, settings=settings)
     app.add_middleware(ResponseHeaders)
-    for router in FHIR_ROUTERS:
-        checks = [acceptable, *([writable] if router in WRITING_ROUTERS else [])]
+    for surface in FHIR_SURFACES:
+        checks = [acceptable, *([writable] if surface.writes else [])]
         dependencies = [Depends(check) for check in checks]
-        app.include_router(router, prefix="/fhir", dependencies=dependencies)
+        app.include_router(surface.router, prefix="/fhir", dependencies=dependencies)
     for router in PLAIN_ROUTERS:
-        writing = router in WRITING_ROUTERS
+        writing = router in PLAIN_WRITING_ROUTERS
         app.include_router(router, dependencies=[Depends(writable)] if writing else [])
 
     @app.get("/", summary="where things are")

@@ -1,99 +1,120 @@
 """The CapabilityStatement: generated from what is registered, so that it cannot promise more."""
 
-from functools import lru_cache
-from importlib.metadata import version as package_version
-from typing import Any
+from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from collections.abc import Sequence
+from importlib.metadata import version as package_version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from schemas.search_params import search_params
+from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
-from service.context import Ctx
+from service.context import Context, Ctx
 from service.responses import fhir_resource
+from service.surface import ANY_TYPE, SYSTEM_INTERACTIONS, TYPE_INTERACTIONS, Surface, joined
 
 router = APIRouter()
 
 RELEASED = "2026-11-24"
-_INTERACTIONS = (
-    "read",
-    "vread",
-    "update",
-    "delete",
-    "history-instance",
-    "history-type",
-    "create",
-    "search-type",
-)
-_WRITING = frozenset({"update", "delete", "create"})
-_COMMON = (
-    ("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id"),
-    ("_lastUpdated", "date", "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated"),
-)
+FORMATS = ("application/fhir+json", "json")
+
+MODES = ("full", "normative", "terminology")
+
+# What is left out of a service that only reads.
+_TRANSACTION = "transaction"
 
 
 @router.get("/metadata", summary="capabilities")
-def capabilities(ctx: Ctx, request: Request) -> Response:
-    """What this server does (R4 http.html#capabilities)."""
-    writable = not ctx.lake.read_only
-    statement = {
+def capabilities(
+    ctx: Ctx,
+    request: Request,
+    mode: Annotated[
+        str | None, Query(description="`full` (default), `normative`, or `terminology`.")
+    ] = None,
+) -> Response:
+    """What this server does (R4 http.html#capabilities).
+
+    `normative` is the same as `full`: what is not normative is not left out. `terminology` asks
+    for a TerminologyCapabilities, which is refused (400) where the server has none.
+    """
+    if mode not in (None, "full", "normative"):
+        raise error(
+            "not-supported" if mode in MODES else "value",
+            f"There is no such statement; mode is one of {', '.join(MODES[:2])}.",
+            "mode",
+        )
+    surfaces: Sequence[Surface] = request.app.state.surfaces
+    return fhir_resource(statement_of(ctx, surfaces, ctx.base(request)), request)
+
+
+def statement_of(ctx: Context, surfaces: Sequence[Surface], base: str) -> dict[str, Any]:
+    """The statement of the surfaces that this service has; `base`: its FHIR base URL."""
+    offered = [one for one in surfaces if not (one.writes and ctx.lake.read_only)]
+    statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": RELEASED,
         "publisher": "Chartlake",
         "kind": "instance",
         "software": {"name": "Chartlake", "version": package_version("chartlake")},
-        "implementation": {"description": "Chartlake FHIR data lake", "url": ctx.base(request)},
+        "implementation": {"description": "Chartlake FHIR data lake", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
-        "rest": [
-            {
-                "mode": "server",
-                "security": {"cors": False, "description": _security(ctx)},
-                "resource": [_resource(name, writable) for name in sorted(RESOURCE_TYPES)],
-                "interaction": [
-                    *([{"code": "transaction"}] if writable else []),
-                    {"code": "batch"},
-                    {"code": "history-system"},
-                ],
-            }
-        ],
+        "format": [*FORMATS, *joined(offered, "format")],
     }
-    return fhir_resource(statement, request)
+    for name in ("instantiates", "patchFormat", "implementationGuide"):
+        if values := joined(offered, name):
+            statement[name] = values
+    claimed = {code for surface in offered for code in surface.interactions()}
+    if ctx.lake.read_only:
+        claimed.discard(_TRANSACTION)
+    rest = {
+        "mode": "server",
+        "security": {"cors": False, "description": _security(ctx)},
+        "resource": [_resource(ctx, offered, claimed, name) for name in sorted(RESOURCE_TYPES)],
+        "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS if code in claimed],
+    }
+    if operations := _operations(offered, None):
+        rest["operation"] = operations
+    statement["rest"] = [rest]
+    return statement
 
 
-def _security(ctx: Ctx) -> str:
+def _security(ctx: Context) -> str:
     if ctx.settings.api_token_file:
         return "Send a bearer token: Authorization: Bearer TOKEN."
     return "No authentication: the service answers to this machine (loopback) only."
 
 
-@lru_cache(maxsize=512)
-def _resource(resource_type: str, writable: bool) -> dict[str, Any]:
-    params = [{"name": n, "type": kind, "definition": url} for n, kind, url in _COMMON]
-    params += [
-        {"name": param.code, "definition": param.url, "type": param.type}
-        for param in sorted(search_params(resource_type).values(), key=lambda p: p.code)
-    ]
+def _resource(
+    ctx: Context, surfaces: Sequence[Surface], claimed: set[str], resource_type: str
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "type": resource_type,
-        "interaction": [
-            {"code": code} for code in _INTERACTIONS if writable or code not in _WRITING
-        ],
-        "versioning": "versioned",
-        "readHistory": True,
-        "updateCreate": writable,
-        "conditionalCreate": writable,
-        "conditionalRead": "not-match",
+        "interaction": [{"code": code} for code in TYPE_INTERACTIONS if code in claimed],
+        "updateCreate": False,
+        "conditionalCreate": False,
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
-        "searchParam": params,
     }
+    for surface in surfaces:
+        if surface.describes is not None:
+            described.update(surface.describes(ctx, resource_type))
     if resource_type in _NOTES:
         described["documentation"] = _NOTES[resource_type]
-    operations = _OPERATIONS.get(resource_type, ()) + _OPERATIONS["*"]
-    described["operation"] = [{"name": name, "definition": url} for name, url in operations]
+    own, common = _operations(surfaces, resource_type), _operations(surfaces, ANY_TYPE)
+    described["operation"] = own + common
     return described
+
+
+def _operations(surfaces: Sequence[Surface], resource_type: str | None) -> list[dict[str, Any]]:
+    return [
+        {"name": operation.name, "definition": surface.definitions[operation.name]}
+        for surface in surfaces
+        for operation in surface.operations()
+        if operation.resource_type == resource_type
+    ]
 
 
 _NOTES = {
@@ -101,19 +122,5 @@ _NOTES = {
         "Events of the server's own audit log (ids that begin with `audit-`) are read and searched "
         "together with those that clients store, newest first, sorted by date alone. They can be "
         "neither created, updated nor deleted."
-    ),
-}
-
-_OPERATIONS: dict[str, tuple[tuple[str, str], ...]] = {
-    "*": (
-        ("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
-        ("erase", "https://chartlake.org/fhir/OperationDefinition/Resource-erase"),
-    ),
-    "Patient": (
-        ("timeline", "https://chartlake.org/fhir/OperationDefinition/Patient-timeline"),
-        ("purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge"),
-    ),
-    "DocumentReference": (
-        ("nlp", "https://chartlake.org/fhir/OperationDefinition/DocumentReference-nlp"),
     ),
 }

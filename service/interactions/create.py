@@ -1,9 +1,12 @@
 """FHIR create (R4 http.html#create), conditional create with `If-None-Exist` included."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.context import Ctx, FhirBody, ResourceType
+from service.context import Context, Ctx, FhirBody, ResourceType
 from service.responses import write_response
 
 router = APIRouter()
@@ -17,3 +20,8 @@ def create(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Reque
     return write_response(
         stored.version, request, ctx.base(request), created=stored.created, issues=stored.issues
     )
+
+
+def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:
+    """Members of `rest.resource` in the CapabilityStatement."""
+    return {"conditionalCreate": True}

@@ -3,6 +3,8 @@
 Newest first, deletions included, in pages pinned to the commit of the first one.
 """
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -93,3 +95,8 @@ def _count(text: str | None) -> int:
     if count is None:
         raise error("value", "_count must be a whole number from 0 on.", "_count")
     return min(count, MAX_COUNT)
+
+
+def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:
+    """Members of `rest.resource` in the CapabilityStatement."""
+    return {"versioning": "versioned", "readHistory": True}

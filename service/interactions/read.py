@@ -1,10 +1,13 @@
 """FHIR read (R4 http.html#read)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.as_of import At, parse_at, view_at
-from service.context import Ctx, ResourceType
+from service.context import Context, Ctx, ResourceType
 from service.responses import etag, fhir_bytes, version_headers
 
 router = APIRouter()
@@ -21,3 +24,8 @@ def read(
     if request.headers.get("if-none-match") == etag(version):
         return Response(b"", 304, headers)
     return fhir_bytes(version.body, request, 200, **headers)
+
+
+def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:
+    """Members of `rest.resource` in the CapabilityStatement."""
+    return {"conditionalRead": "not-match"}

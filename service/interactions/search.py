@@ -1,13 +1,15 @@
 """FHIR search over one type, by GET and by POST `_search` (R4 search.html)."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from schemas.outcomes import error
-from service.context import Ctx, ResourceType
+from schemas.search_params import search_params
+from service.context import Context, Ctx, ResourceType
 from service.request_body import media_type, read_limited
 from service.responses import fhir_bytes
 from service.searchset import Params, searchset
@@ -15,6 +17,11 @@ from service.searchset import Params, searchset
 router = APIRouter()
 
 MAX_FORM_BYTES = 1_048_576
+
+_COMMON = (
+    ("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id"),
+    ("_lastUpdated", "date", "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated"),
+)
 
 
 @router.get("/{resource_type}", summary="search-type")
@@ -52,3 +59,13 @@ def answer(resource_type: str, params: Params, ctx: Ctx, request: Request) -> Re
     strict = "handling=strict" in request.headers.get("prefer", "")
     found = searchset(ctx.lake, resource_type, params, ctx.base(request), strict=strict)
     return fhir_bytes(found.body, request, 200, **found.headers)
+
+
+def describe(_ctx: Context, resource_type: str) -> Mapping[str, Any]:
+    """Members of `rest.resource` in the CapabilityStatement."""
+    params = [{"name": n, "type": kind, "definition": url} for n, kind, url in _COMMON]
+    params += [
+        {"name": param.code, "definition": param.url, "type": param.type}
+        for param in sorted(search_params(resource_type).values(), key=lambda p: p.code)
+    ]
+    return {"searchParam": params}

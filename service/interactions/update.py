@@ -1,9 +1,12 @@
 """FHIR update (R4 http.html#update), create under the client's id included."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.context import Ctx, FhirBody, ResourceType
+from service.context import Context, Ctx, FhirBody, ResourceType
 from service.ingest import parse_if_match
 from service.responses import write_response
 
@@ -20,3 +23,8 @@ def update(
     return write_response(
         stored.version, request, ctx.base(request), created=stored.created, issues=stored.issues
     )
+
+
+def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:
+    """Members of `rest.resource` in the CapabilityStatement."""
+    return {"updateCreate": True}

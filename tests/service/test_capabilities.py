@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
 from schemas.validate import validate
 from service.app import create_app
 from service.settings import load_settings
+from service.surface import Surface
 from storage.lake import Lake
 
 SAMPLES = {
@@ -63,9 +65,20 @@ def test_every_listed_type_can_be_created_by_its_client(statement: dict[str, Any
         "create",
         "search-type",
     }
-    assert [o["name"] for o in patient["operation"]] == [
-        "timeline",
-        "purge",
-        "validate",
-        "erase",
-    ]
+    assert {o["name"] for o in patient["operation"]} == {"timeline", "purge", "validate", "erase"}
+
+
+def test_an_operation_without_a_definition_is_refused_at_start() -> None:
+    router = APIRouter()
+    router.get("/Patient/{id}/$guess")(lambda: None)
+    with pytest.raises(ValueError, match="guess"):
+        Surface(router)
+
+
+def test_operations_are_claimed_where_their_paths_are() -> None:
+    router = APIRouter()
+    for path in ("/$a", "/Patient/$b", "/Patient/{id}/$b", "/{resource_type}/{id}/$c"):
+        router.get(path)(lambda: None)
+    definitions = dict.fromkeys("abc", "http://example.org")
+    found = list(Surface(router, definitions=definitions).operations())
+    assert found == [(None, "a"), ("Patient", "b"), ("*", "c")]

@@ -1,0 +1,56 @@
+"""Every router of the service, in the order in which their paths are tried.
+
+**A new interaction or operation is registered here, by one line.** Where paths overlap, what is
+more specific comes first.
+"""
+
+from __future__ import annotations
+
+from service.interactions import (
+    bundle,
+    capabilities,
+    create,
+    delete,
+    history,
+    read,
+    search,
+    update,
+    vread,
+)
+from service.operations import cohorts, erase, health, jobs, nlp, notes, sql, timeline, validate
+from service.surface import Surface
+
+_HL7 = "http://hl7.org/fhir/OperationDefinition/"
+_OWN = "https://chartlake.org/fhir/OperationDefinition/"
+
+FHIR_SURFACES = (
+    Surface(capabilities.router),
+    Surface(bundle.router),
+    Surface(jobs.router),
+    Surface(
+        erase.router,
+        writes=True,
+        definitions={"purge": _HL7 + "Patient-purge", "erase": _OWN + "Resource-erase"},
+    ),
+    Surface(validate.router, definitions={"validate": _HL7 + "Resource-validate"}),
+    Surface(timeline.router, definitions={"timeline": _OWN + "Patient-timeline"}),
+    Surface(nlp.router, definitions={"nlp": _OWN + "DocumentReference-nlp"}),
+    Surface(history.router, describes=history.describe),
+    Surface(vread.router),
+    Surface(search.router, describes=search.describe),
+    Surface(create.router, writes=True, describes=create.describe),
+    Surface(read.router, describes=read.describe),
+    Surface(update.router, writes=True, describes=update.describe),
+    Surface(delete.router, writes=True),
+)
+
+PLAIN_ROUTERS = (
+    health.router,
+    notes.router,
+    nlp.plain_router,
+    timeline.plain_router,
+    cohorts.router,
+    sql.router,
+)
+# Others that may change something are refused by the lake itself.
+PLAIN_WRITING_ROUTERS = (notes.router,)
