@@ -14,10 +14,11 @@ from service import erasing, errors
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
-from service.context import Context, acceptable, writable
+from service.context import Context, writable
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.jobs import JobRunner
+from service.representing import Representing
 from service.response_headers import ResponseHeaders
 from service.settings import Settings, check_exposure
 from service.surfaces import FHIR_SURFACES, PLAIN_ROUTERS, PLAIN_WRITING_ROUTERS
@@ -64,11 +65,11 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
     app.add_middleware(PurposeOfUse)
     app.add_middleware(Authentication, tokens=tokens)
+    app.add_middleware(Representing)
     app.add_middleware(AuditRecorder, lake=lake, settings=settings)
     app.add_middleware(ResponseHeaders)
     for surface in FHIR_SURFACES:
-        checks = [acceptable, *([writable] if surface.writes else [])]
-        dependencies = [Depends(check) for check in checks]
+        dependencies = [Depends(writable)] if surface.writes else []
         app.include_router(surface.router, prefix="/fhir", dependencies=dependencies)
     for router in PLAIN_ROUTERS:
         writing = router in PLAIN_WRITING_ROUTERS

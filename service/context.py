@@ -56,15 +56,6 @@ def writable(request: Request) -> None:
         )
 
 
-def acceptable(request: Request) -> None:
-    """Dependency: refuse (406) who wants FHIR in another format than JSON."""
-    wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"
-    offers = [part.split(";")[0].strip().lower() for part in wanted.split(",")]
-    json_like = ("json", "application/*", "*/*", "text/*")
-    if not any(offer.endswith(json_like) or offer == "" for offer in offers):
-        raise error("not-acceptable", "This service speaks application/fhir+json only.")
-
-
 Ctx = Annotated[Context, Depends(context)]
 ResourceType = Annotated[str, Depends(known_type)]
 FhirBody = Annotated[bytes, Depends(fhir_body)]

@@ -18,6 +18,7 @@ from schemas.ids import is_id, new_id, parse_reference
 from schemas.notes import note_text
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import parse_resource
+from schemas.summary import subset_issues
 from schemas.validate import validate
 from service.whole_number import whole_number
 from storage.lake import Commit, Delete, Lake, Put, Version
@@ -57,7 +58,7 @@ class Ingest:
         Returns what is to be said of the accepted resource: warnings, given back in an
         OperationOutcome. May change the resource (`meta.tag`): store it as it is afterwards.
         """
-        issues = validate(resource, expected_type)
+        issues = validate(resource, expected_type) or subset_issues(resource)
         if issues:
             raise FhirError("unprocessable", [relocated(i, prefix) for i in issues])
         return []

@@ -7,7 +7,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
@@ -36,9 +35,7 @@ def version_headers(version: Version) -> dict[str, str]:
 
 
 def fhir_bytes(body: bytes, request: Request, status: int = 200, **headers: str) -> Response:
-    """FHIR JSON bytes as they are, or indented when the client asks for `_pretty=true`."""
-    if request.query_params.get("_pretty") == "true":
-        body = msgspec.json.format(body, indent=2)
+    """FHIR JSON bytes as they are; another form that `request` asks for is made of them later."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(body, status, names, media_type=FHIR_JSON)
 

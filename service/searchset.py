@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 from schemas.outcomes import Issue, operation_outcome
 from service.as_of import parse_at
 from service.notices import notice
+from service.representation import REPRESENTATION_PARAMETERS
 from service.responses import bundle_bytes, match_entry, outcome_entry
 from storage.lake import Lake
 
 Params = list[tuple[str, str]]
 
-_NOT_CRITERIA = frozenset({"_format", "_pretty", "at"})
+_NOT_CRITERIA = REPRESENTATION_PARAMETERS | {"at"}
 
 
 class Searchset(NamedTuple):
@@ -32,9 +33,13 @@ def searchset(
     """
     at = parse_at([value for name, value in params if name == "at"])
     criteria = [(name, value) for name, value in params if name not in _NOT_CRITERIA]
+    represented = [(n, value) for n, value in params if n in REPRESENTATION_PARAMETERS]
+    if ("_summary", "count") in represented:
+        criteria = [(name, value) for name, value in criteria if name != "_count"]
+        criteria.append(("_count", "0"))
     page = lake.search(resource_type, criteria, strict=strict, at=at)
     said = notice(lake, page.t, past=at is not None or any(n == "_cursor" for n, _ in params))
-    kept = [(name, value) for name, value in criteria if name not in page.ignored]
+    kept = [(name, value) for name, value in criteria if name not in page.ignored] + represented
     # The commit rather than the moment: the same for ever.
     pinned = [("at", str(page.t))] if at is not None else []
     links = [("self", _link(base, resource_type, [*kept, *pinned]))]

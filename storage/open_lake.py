@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from schemas.outcomes import error
 from storage import as_of, audit_trail, database_renewal
@@ -21,6 +21,7 @@ from storage.audit_intake import AuditIntake
 from storage.audit_queue import AuditQueue, into_log
 from storage.audit_record import AuditRecord
 from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
+from storage.canonicals import Canonicals
 from storage.compaction import Compactor
 from storage.database import Lent
 from storage.erase.eraser import Eraser
@@ -43,6 +44,9 @@ from storage.snapshot import HotTables
 from storage.terms import Terms
 from storage.version_rows import Bodies
 from storage.writer import Writer
+
+if TYPE_CHECKING:
+    from storage.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class OpenLake:
         self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
         self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
+        self.canonicals = Canonicals(cast("Lake", self), self._database)
         self._upkeep: Upkeep | None = None
         self._spool: AuditSpool | None = None
         codec = SpoolCodec(self._keystore.secret(SPOOL_KEY), self._keystore.lake_id)
@@ -137,6 +142,7 @@ class OpenLake:
         )
         self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, intake, eraser)
         eraser.listeners.append(lambda _erased: self._index.clear())
+        eraser.listeners.append(lambda _erased: self.canonicals.clear())
         try:
             flusher.start()
             # What was done before is recorded before.
@@ -154,6 +160,7 @@ class OpenLake:
         self._segments.close()
         self._hot_tables.forget()
         self._index.clear()
+        self.canonicals.clear()
         _forget_columns(self._segments.files.place)
 
     def _changing(self) -> Upkeep:
@@ -254,6 +261,7 @@ class OpenLake:
                 self._upkeep.writer.close()
             self._segments.close()
             self._index.clear()
+            self.canonicals.clear()
             _forget_columns(self._segments.files.place)
             if self._lock is not None:
                 self._lock.release()

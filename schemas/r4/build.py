@@ -87,6 +87,28 @@ def structure(definitions: list[Json], value_sets: set[str]) -> Json:
     return {"fhirVersion": "4.0.1", "types": types}
 
 
+def element_flags(definitions: list[Json], table: Json) -> Json:
+    """The elements of each type that are in a summary, and those that modify what others mean.
+
+    Type or path of a backbone element → `{"summary": [names], "modifier": [names]}`, `[x]` as in
+    the element table; flags that no element of a type has are left out.
+    """
+    found: Json = {}
+    for definition in definitions:
+        if definition["resourceType"] != "StructureDefinition":
+            continue
+        if definition["type"] not in table["types"] or definition["url"] != (
+            CORE + definition["type"]
+        ):
+            continue
+        for element in definition["snapshot"]["element"][1:]:
+            parent, _, name = element["path"].rpartition(".")
+            for flag in ("summary", "modifier"):
+                if element.get(f"is{flag.title()}"):
+                    found.setdefault(parent, {}).setdefault(flag, []).append(name)
+    return found
+
+
 def _type_code(described: Json) -> str:
     for extension in described.get("extension", []):
         if extension["url"] == FHIR_TYPE:
@@ -195,6 +217,7 @@ def main() -> None:
     write("required_bindings.json.gz", {url: sets[url] for url in used})
     write("search_parameters.json.gz", search_parameters(definitions))
     write("compartment_patient.json", compartment(definitions))
+    write("element_flags.json.gz", element_flags(definitions, table))
 
 
 if __name__ == "__main__":

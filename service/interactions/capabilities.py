@@ -18,7 +18,7 @@ from service.surface import ANY_TYPE, SYSTEM_INTERACTIONS, TYPE_INTERACTIONS, Su
 router = APIRouter()
 
 RELEASED = "2026-11-24"
-FORMATS = ("application/fhir+json", "json")
+FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
 MODES = ("full", "normative", "terminology")
 

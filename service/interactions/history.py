@@ -14,6 +14,7 @@ from schemas.outcomes import error
 from service.as_of import parse_at
 from service.context import Context, Ctx, ResourceType
 from service.notices import notice
+from service.representation import REPRESENTATION_PARAMETERS, holder_of
 from service.responses import bundle_bytes, fhir_bytes, history_entry
 from service.whole_number import whole_number
 
@@ -23,7 +24,6 @@ DEFAULT_COUNT = 100
 MAX_COUNT = 1000
 
 _PARAMETERS = ("_count", "_since", "_at", "_cursor", "_type", "at")
-_FORMAT = frozenset({"_format", "_pretty"})
 
 
 @router.get("/_history", summary="history-system")
@@ -67,6 +67,7 @@ def answer(
     here = "/".join([base, *(part for part in (resource_type, id) if part), "_history"])
     if "at" in given:
         given["at"] = str(page.t)
+    given |= holder_of(request).asked.parameters
     links = [("self", f"{here}?{urlencode(given)}" if given else here)]
     if page.next:
         following = {name: value for name, value in given.items() if name != "at"}
@@ -79,7 +80,7 @@ def answer(
 def _parameters(request: Request, *, with_types: bool) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if name in _FORMAT:
+        if name in REPRESENTATION_PARAMETERS:
             continue
         if name not in _PARAMETERS or (name == "_type" and not with_types):
             raise error("not-supported", f"History does not support {name[:64]!r}.", name[:64])

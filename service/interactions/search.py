@@ -10,6 +10,7 @@ from starlette.responses import Response
 from schemas.outcomes import error
 from schemas.search_params import search_params
 from service.context import Context, Ctx, ResourceType
+from service.representation import holder_of
 from service.request_body import media_type, read_limited
 from service.responses import fhir_bytes
 from service.searchset import Params, searchset
@@ -40,7 +41,9 @@ async def form_params(request: Request) -> Params:
         form = parse_qsl(body.decode("utf-8"), keep_blank_values=True)
     except (UnicodeDecodeError, ValueError):
         raise error("invalid", "The form body is not UTF-8 text.") from None
-    return [*request.query_params.multi_items(), *form]
+    params = [*request.query_params.multi_items(), *form]
+    holder_of(request).take(params)
+    return params
 
 
 @router.post("/{resource_type}/_search", summary="search-type by POST")

@@ -6,13 +6,19 @@ import os
 import tarfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas.compartments import patient_ids
+from schemas.fhir_xml_parser import from_xml
+from schemas.fhir_xml_serializer import to_xml
 from schemas.parse import canonical_bytes, parse_resource
 from schemas.search_values import extract
+from schemas.summary import summary
 from schemas.validate import validate
 from schemas.views import flatten
+
+_EXACT = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 # What R4 itself does not allow in R4's examples: (name, an element that we name, why).
 FAULTY = {
@@ -59,6 +65,11 @@ def test_all_examples_are_valid_round_trip_and_can_be_indexed() -> None:
             body = canonical_bytes(resource)
             assert parse_resource(body) == resource
             assert canonical_bytes(parse_resource(body)) == body
+            assert _EXACT.encode(from_xml(to_xml(resource))) == _EXACT.encode(resource)
+            for kind in ("true", "text", "data"):
+                keep = summary(kind)
+                assert keep is not None
+                assert len(validate(keep(resource))) <= len(validate(resource))
             extract(resource)
             flatten(resource)
             patient_ids(resource)

@@ -61,10 +61,10 @@ def test_missing_required_element(service: Service) -> None:
 @pytest.mark.usefixtures("unchanged")
 def test_media_types(service: Service) -> None:
     body = b'{"resourceType":"Patient"}'
-    for kind in ("text/plain", "application/xml", "application/fhir+xml"):
+    for kind in ("text/plain", "text/turtle", "application/x-www-form-urlencoded"):
         response = service.http.post("/fhir/Patient", content=body, headers={"Content-Type": kind})
         assert_outcome(response, 415)
-    accept = {"Accept": "application/fhir+xml"}
+    accept = {"Accept": "text/turtle"}
     assert_outcome(service.http.get("/fhir/Patient", headers=accept), 406)
 
 
