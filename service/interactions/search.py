@@ -19,11 +19,6 @@ router = APIRouter()
 
 MAX_FORM_BYTES = 1_048_576
 
-_COMMON = (
-    ("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id"),
-    ("_lastUpdated", "date", "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated"),
-)
-
 
 @router.get("/{resource_type}", summary="search-type")
 def search(resource_type: ResourceType, ctx: Ctx, request: Request) -> Response:
@@ -66,8 +61,7 @@ def answer(resource_type: str, params: Params, ctx: Ctx, request: Request) -> Re
 
 def describe(_ctx: Context, resource_type: str) -> Mapping[str, Any]:
     """Members of `rest.resource` in the CapabilityStatement."""
-    params = [{"name": n, "type": kind, "definition": url} for n, kind, url in _COMMON]
-    params += [
+    params = [
         {"name": param.code, "definition": param.url, "type": param.type}
         for param in sorted(search_params(resource_type).values(), key=lambda p: p.code)
     ]

@@ -82,3 +82,10 @@ def test_operations_are_claimed_where_their_paths_are() -> None:
     definitions = dict.fromkeys("abc", "http://example.org")
     found = list(Surface(router, definitions=definitions).operations())
     assert found == [(None, "a"), ("Patient", "b"), ("*", "c")]
+
+
+def test_each_search_parameter_is_listed_once(statement: dict[str, Any]) -> None:
+    (rest,) = statement["rest"]
+    for resource in rest["resource"]:
+        names = [param["name"] for param in resource["searchParam"]]
+        assert len(names) == len(set(names)), resource["type"]
