@@ -82,3 +82,18 @@ class UriValue(IndexValue, frozen=True, gc=False):
 
     uri: str
     type: ClassVar[str] = "uri"
+
+
+class PositionValue(IndexValue, frozen=True, gc=False):
+    """A place on the Earth, in degrees (WGS 84)."""
+
+    latitude: float
+    longitude: float
+    type: ClassVar[str] = "position"
+
+
+class CompositeValue(IndexValue, frozen=True):
+    """Values that stand together in one repetition of an element, one for each component."""
+
+    parts: tuple[IndexValue, ...]
+    type: ClassVar[str] = "composite"

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -19,11 +19,22 @@ STORAGE_PARAMS = frozenset({"_id", "_lastUpdated"})
 
 
 @dataclass(frozen=True)
+class Component:
+    """A part of a composite parameter: its type, and its FHIRPath from where the composite is."""
+
+    type: str
+    expression: str
+
+
+@dataclass(frozen=True)
 class SearchParam:
     """One search parameter of one resource type (`base`).
 
-    `type` is token, date, string, reference, number, quantity or uri; `targets` the resource types
-    that a reference may name, empty for any; `expression` its FHIRPath.
+    `type` is token, date, string, reference, number, quantity, uri, composite or special;
+    `targets` the resource types that a reference may name, empty for any; `expression` its
+    FHIRPath. `kind` says how its values are indexed: the type, or the types of its `components`
+    (`token$quantity`), or `position`, `words` and `phonetic`; `age` is worked out from the birth
+    date. `indexed_as` are the parameters that have its values, other than itself.
     """
 
     code: str
@@ -32,6 +43,15 @@ class SearchParam:
     expression: str
     targets: tuple[str, ...]
     url: str
+    components: tuple[Component, ...] = ()
+    indexed_as: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """How its values are indexed."""
+        if self.type == "composite":
+            return "$".join(one.type for one in self.components)
+        return _KINDS.get(self.code, self.type) if self.url in _SPECIAL else self.type
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,53 @@ class Unsupported:
     url: str
 
 
+_CORE = "http://hl7.org/fhir/SearchParameter/"
+
+# R4 leaves it to the server how these are searched: the kind of their index, by code.
+_KINDS = {"near": "position", "phonetic": "phonetic", "_text": "words", "age": "age"}
+_SPECIAL = frozenset(
+    _CORE + name
+    for name in (
+        "Location-near",
+        "individual-phonetic",
+        "Organization-phonetic",
+        "InsurancePlan-phonetic",
+        "DomainResource-text",
+        "patient-extensions-Patient-age",
+    )
+)
+
+# Expressions that R4 does not give, or gives with a type that FHIR does not have, by URL.
+_EXPRESSIONS = {
+    _CORE + "DomainResource-text": "DomainResource.text.div",
+    _CORE + "patient-extensions-Patient-age": "Patient.birthDate",
+    _CORE + "patient-extensions-Patient-birthOrderBoolean": (
+        "iif(Patient.multipleBirth is integer, true, Patient.multipleBirth.ofType(boolean))"
+    ),
+}
+_MISNAMED = {"DateTime": "dateTime"}
+
+# How composites can be indexed; see storage.index.composite.
+COMPOSITES = frozenset(
+    {
+        "token$quantity",
+        "token$token",
+        "token$date",
+        "token$string",
+        "reference$token",
+        "token$number$number",
+    }
+)
+
+_REASONS = {
+    "_content": (
+        "an index of every word of every resource is not kept; _text has those of narratives"
+    ),
+    "_query": "no named queries are defined; _filter and operations are there instead",
+    "_filter": "it is not evaluated",
+}
+
+
 def _applies(described: dict[str, Any], resource_type: str) -> bool:
     bases = described["base"]
     return (
@@ -54,37 +121,91 @@ def _applies(described: dict[str, Any], resource_type: str) -> bool:
     )
 
 
-def _reason(described: dict[str, Any], resource_type: str) -> str | None:
-    """Why the parameter cannot be evaluated for the type, or None when it can."""
-    if described["type"] in ("composite", "special"):
-        return f"{described['type']} parameters are not evaluated"
-    if described["code"] == "phonetic":
-        return "names are not matched by their sound"
-    if not described["expression"]:
-        return "R4 defines it without an expression"
+def _components(described: dict[str, Any], types: Mapping[str, str]) -> tuple[Component, ...]:
+    found = []
+    for url, expression in described["component"]:
+        for wrong, right in _MISNAMED.items():
+            expression = expression.replace(f"({wrong})", f"({right})")
+        found.append(Component(types[url], expression))
+    return tuple(found)
+
+
+def unsupported_reason(param: SearchParam) -> str | None:
+    """Why a parameter cannot be evaluated for its type, or None when it can."""
+    if param.code in _REASONS:
+        return _REASONS[param.code]
+    if not param.expression:
+        return "it has no expression"
+    if param.type == "special" and param.kind == "special":
+        return "special parameters are those of R4 only"
+    if param.type == "composite" and param.kind not in COMPOSITES:
+        return f"composites of {param.kind.replace('$', ' and ')} are not indexed"
     try:
-        found = branches(described["expression"], resource_type)
+        found = branches(param.expression, param.base)
+        for branch in found if param.components else ():
+            for component in param.components:
+                component_branches(component, branch, param.base)
     except ValueError as failure:
         return str(failure)
     return None if found else "its expression names no element of this type"
 
 
+def component_branches(
+    component: Component, root: Branch, resource_type: str
+) -> tuple[bool, tuple[Branch, ...]]:
+    """The compiled expression of a component, and whether it starts at the resource.
+
+    Otherwise it starts at an element that `root` finds. Raises ValueError as `branches` does.
+    """
+    of_resource = component.expression.startswith("%resource.")
+    text = component.expression.removeprefix("%resource.")
+    return of_resource, tuple(branches(text, resource_type if of_resource else root.type))
+
+
+def _union(param: SearchParam, others: Mapping[str, SearchParam]) -> tuple[str, ...]:
+    """Composites that have all values of this one, and no others."""
+    shared = [
+        (other.code, set(branches(other.expression, other.base)))
+        for other in others.values()
+        if other.code != param.code and other.components == param.components
+    ]
+    wanted = set(branches(param.expression, param.base))
+    within = [(code, found) for code, found in shared if found < wanted]
+    return tuple(code for code, _ in within) if _covers(within, wanted) else ()
+
+
+def _covers(within: list[tuple[str, set[Branch]]], wanted: set[Branch]) -> bool:
+    return set().union(*(found for _, found in within)) == wanted if within else False
+
+
 def _load() -> tuple[dict[str, dict[str, SearchParam]], list[Unsupported]]:
     described = load_definitions("search_parameters.json.gz")
+    types = {one["url"]: one["type"] for one in described}
     by_type: dict[str, dict[str, SearchParam]] = {name: {} for name in sorted(RESOURCE_TYPES)}
     unsupported = []
     for resource_type, found in by_type.items():
         for one in described:
             if not _applies(one, resource_type):
                 continue
-            reason = _reason(one, resource_type)
-            code, kind, url = one["code"], one["type"], one["url"]
-            if reason is not None:
-                unsupported.append(Unsupported(code, kind, resource_type, reason, url))
-                continue
-            found[code] = SearchParam(
-                code, kind, resource_type, one["expression"], tuple(one["target"]), url
+            param = SearchParam(
+                one["code"],
+                one["type"],
+                resource_type,
+                _EXPRESSIONS.get(one["url"], one["expression"] or ""),
+                tuple(one["target"]),
+                one["url"],
+                _components(one, types),
             )
+            reason = unsupported_reason(param)
+            if reason is None:
+                found[param.code] = param
+            else:
+                unsupported.append(
+                    Unsupported(param.code, param.type, resource_type, reason, param.url)
+                )
+        for code, param in found.items():
+            if param.components:
+                found[code] = replace(param, indexed_as=_union(param, found))
     return by_type, unsupported
 
 

@@ -13,11 +13,15 @@ from functools import cache
 from typing import Any
 
 from schemas import value_converters
+from schemas.composite_values import CompositeOf
 from schemas.element_path import Key, Step
+from schemas.folding import normalized
 from schemas.index_values import (
+    CompositeValue,
     DateValue,
     IndexValue,
     NumberValue,
+    PositionValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
@@ -25,14 +29,16 @@ from schemas.index_values import (
     UriValue,
 )
 from schemas.search_params import STORAGE_PARAMS, param_branches, search_params
-from schemas.value_converters import Converter, normalized
+from schemas.value_converters import Converter
 
 __all__ = [
     "Action",
+    "CompositeValue",
     "DateValue",
     "IndexValue",
     "Node",
     "NumberValue",
+    "PositionValue",
     "QuantityValue",
     "ReferenceValue",
     "StringValue",
@@ -66,8 +72,9 @@ class Node:
 def extract(resource: dict[str, Any]) -> list[IndexValue]:
     """Every index value, each once; none of `_id` and `_lastUpdated`, which the storage knows.
 
-    Composite and special parameters, and those of `search_params.UNSUPPORTED`, have none. Never
-    raises for odd content: what cannot be read as its type has no value.
+    Those that others have the values of (`SearchParam.indexed_as`), and those of
+    `search_params.UNSUPPORTED`, have none. Never raises for odd content: what cannot be read as
+    its type has no value.
     """
     return list(dict.fromkeys(extract_repeated(resource)))
 
@@ -140,13 +147,14 @@ def _merged(resource_type: str, params: Iterable[str]) -> Node:
     root = Node()
     known = search_params(resource_type)
     for code in params:
-        if code in STORAGE_PARAMS or code not in known:
+        if code in STORAGE_PARAMS or code not in known or known[code].indexed_as:
             continue
         for branch in param_branches(resource_type, code):
-            steps = branch.steps
             convert = value_converters.converter(known[code], branch)
             if convert is None:
                 continue
+            # A composite goes its way from the resource itself.
+            steps = () if isinstance(convert, CompositeOf) else branch.steps
             node, count = root, 0
             # A filter or an index ends the shared part: `[0]` counts over whole arrays.
             while count < len(steps):

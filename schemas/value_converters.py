@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from schemas import ucum
+from schemas.codes import UCUM
+from schemas.composite_values import UCUM_SUFFIX, Part, composite_of
 from schemas.dates import date_range, period_range, timing_range
 from schemas.element_path import Branch, Key
+from schemas.folding import normalized
 from schemas.ids import parse_reference
 from schemas.index_values import (
     DateValue,
     IndexValue,
     NumberValue,
+    PositionValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
     TokenValue,
     UriValue,
 )
-from schemas.search_params import SearchParam
+from schemas.search_params import SearchParam, component_branches
+from schemas.spoken_words import sounds, words_of_xhtml
 from schemas.structure import TYPES
 from schemas.value_sets import system_of
 
@@ -36,21 +41,9 @@ Converter = Callable[[str, Any, Out], None]
 
 CURRENCIES = "urn:iso:std:iso:4217"
 _SAMPLE = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]+)?")
-_SPACES = re.compile(r"\s+")
 _ADDRESS_PARTS = ("line", "city", "district", "state", "postalCode", "country", "text")
+_SPOKEN_PARTS = ("family", "given", "text")
 _NAME_PARTS = ("family", "given", "prefix", "suffix", "text")
-
-
-@lru_cache(maxsize=65_536)
-def normalized(text: str) -> str:
-    """Folded for search: case and accents away, runs of white space as one space, trimmed.
-
-    https://hl7.org/fhir/R4/search.html#string
-    """
-    if not text.isascii():
-        parts = unicodedata.normalize("NFKD", text.casefold())
-        text = "".join(part for part in parts if not unicodedata.combining(part))
-    return _SPACES.sub(" ", text.casefold()).strip()
 
 
 def text_of(value: Any) -> str | None:
@@ -86,8 +79,31 @@ def of_concept(param: str, value: Any, out: Out) -> None:
         out.append(TokenValue(param, None, None, words))
 
 
+OF_TYPE = ":of-type"
+"""After a token parameter: its identifiers, each with the codes of its type."""
+
+TYPE_SEPARATOR = "\x1f"
+"""Between the code of an identifier's type and its value."""
+
+
 def of_identifier(param: str, value: Any, out: Out) -> None:
-    """The value with its system, and the text of its type."""
+    """The value with its system, and the text of its type; both by the codings of the type."""
+    if type(value) is not dict:
+        return
+    identifier_token(param, value, out)
+    kind, own = value.get("type"), text_of(value.get("value"))
+    codings = kind.get("coding") if type(kind) is dict else None
+    if own and type(codings) is list:
+        for coding in codings:
+            code = text_of(coding.get("code")) if type(coding) is dict else None
+            if code:
+                system = text_of(coding.get("system"))
+                typed = f"{code}{TYPE_SEPARATOR}{own}"
+                out.append(TokenValue(param + OF_TYPE, system, typed, None))
+
+
+def identifier_token(param: str, value: Any, out: Out) -> None:
+    """The value of an identifier with its system, and the text of its type."""
     if type(value) is dict:
         system, code = text_of(value.get("system")), text_of(value.get("value"))
         kind = value.get("type")
@@ -171,7 +187,7 @@ def of_reference(param: str, value: Any, out: Out) -> None:
     _reference_text(param, value.get("reference"), out)
     identifier = value.get("identifier")
     if identifier is not None:
-        of_identifier(f"{param}:identifier", identifier, out)
+        identifier_token(f"{param}:identifier", identifier, out)
 
 
 def _reference_text(param: str, text: Any, out: Out) -> None:
@@ -230,16 +246,55 @@ def _number_range(param: str, value: Any, out: Out) -> None:
 
 def of_quantity(param: str, value: Any, out: Out) -> None:
     """The number, open to one side by its comparator, and its unit."""
-    number = number_of(value.get("value")) if type(value) is dict else None
-    if number is None:
-        return
-    low = high = number
-    comparator = value.get("comparator")
-    if comparator in ("<", "<="):
-        low = -math.inf
-    elif comparator in (">", ">="):
-        high = math.inf
-    out.append(QuantityValue(param, low, high, *_unit(value)))
+    if type(value) is dict:
+        amount = value.get("value")
+        if number_of(amount) is not None:
+            comparator = value.get("comparator")
+            low = None if comparator in ("<", "<=") else amount
+            high = None if comparator in (">", ">=") else amount
+            _add_quantity(param, low, high, value, out)
+
+
+def _add_quantity(param: str, low: Any, high: Any, unit: dict[str, Any], out: Out) -> None:
+    """An interval (JSON numbers, None: open) of an amount, as written and in units of UCUM."""
+    least, most = _end(low, -math.inf), _end(high, math.inf)
+    system, code, name = _unit(unit)
+    out.append(QuantityValue(param, least, most, system, code, name))
+    found = in_base_units(low, high, system, code)
+    if found is not None:
+        out.append(QuantityValue(param + UCUM_SUFFIX, found[0], found[1], None, found[2], None))
+
+
+def _end(value: Any, when_open: float) -> float:
+    number = number_of(value)
+    return when_open if number is None else number
+
+
+def in_base_units(
+    low: Any, high: Any, system: str | None, code: str | None
+) -> tuple[float, float, str] | None:
+    """An interval (JSON numbers, None: open) in base units; None for what is no unit of UCUM."""
+    if system != UCUM or code is None:
+        return None
+    least, most = _base(low, code), _base(high, code)
+    unit = most if least is None else least
+    if unit is None or (least is None and low is not None) or (most is None and high is not None):
+        return None
+    return (
+        -math.inf if least is None else least[0],
+        math.inf if most is None else most[0],
+        unit[1],
+    )
+
+
+def _base(value: Any, code: str) -> tuple[float, str] | None:
+    return _in_base(Decimal(value), code) if type(value) in (Decimal, int) else None
+
+
+@lru_cache(maxsize=65_536)
+def _in_base(value: Decimal, code: str) -> tuple[float, str] | None:
+    found = ucum.canonical(value, code)
+    return None if found is None else (float(found[0]), found[1])
 
 
 def _unit(quantity: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
@@ -260,10 +315,9 @@ def _range_ends(value: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def _quantity_range(param: str, value: Any, out: Out) -> None:
-    ends = _range_ends(value) if type(value) is dict else None
-    if ends is not None:
-        unit = next(end for end in (value.get("low"), value.get("high")) if type(end) is dict)
-        out.append(QuantityValue(param, ends[0], ends[1], *_unit(unit)))
+    if type(value) is dict and _range_ends(value) is not None:
+        low, high = (end if type(end) is dict else {} for end in map(value.get, ("low", "high")))
+        _add_quantity(param, low.get("value"), high.get("value"), low or high, out)
 
 
 def _money(param: str, value: Any, out: Out) -> None:
@@ -287,6 +341,31 @@ def _sampled(param: str, value: Any, out: Out) -> None:
     if origin is not None and factor is not None and samples and math.isfinite(origin * factor):
         ends = sorted((min(samples) * factor + origin, max(samples) * factor + origin))
         out.append(QuantityValue(param, ends[0], ends[1], *_unit(value["origin"])))
+
+
+def _position(param: str, value: Any, out: Out) -> None:
+    if type(value) is dict:
+        north, east = number_of(value.get("latitude")), number_of(value.get("longitude"))
+        if north is not None and east is not None and abs(north) <= 90 and abs(east) <= 180:
+            out.append(PositionValue(param, north, east))
+
+
+def _narrative(param: str, value: Any, out: Out) -> None:
+    """Each word as a string of its own."""
+    if type(value) is str:
+        out.extend(StringValue(param, word, word) for word in words_of_xhtml(value))
+
+
+def _sounds(param: str, value: Any, out: Out) -> None:
+    """The sound of each word of a name as a string of its own."""
+    texts: Out = []
+    if type(value) is dict:
+        _parts(_SPOKEN_PARTS)(param, value, texts)
+    else:
+        of_string(param, value, texts)
+    for one in texts:
+        if isinstance(one, StringValue):
+            out.extend(StringValue(param, sound, sound) for sound in sounds(one.text))
 
 
 _CONVERTERS: dict[tuple[str, str], Converter] = {
@@ -341,8 +420,28 @@ def _extension(kind: str) -> Converter:
 _EXTENSIONS = {kind: _extension(kind) for kind in ("token", "string", "reference", "date")}
 
 
+_BY_KIND = {"position": _position, "words": _narrative, "phonetic": _sounds, "age": None}
+
+
+def _composite(param: SearchParam, root: Branch) -> Converter:
+    """A composite is converted from the whole resource."""
+    parts = []
+    for component in param.components:
+        of_resource, found = component_branches(component, root, param.base)
+        base = param.base if of_resource else root.type
+        mine = SearchParam("", component.type, base, "", (), "")
+        pairs = [(branch, converter(mine, branch)) for branch in found]
+        known = tuple((branch, convert) for branch, convert in pairs if convert is not None)
+        parts.append(Part(component.type, of_resource, known))
+    return composite_of(root, parts)
+
+
 def converter(param: SearchParam, branch: Branch) -> Converter | None:
     """How values of a branch become index values; None where R4 has no meaning for the pair."""
+    if param.kind in _BY_KIND:
+        return _BY_KIND[param.kind]
+    if param.components:
+        return _composite(param, branch)
     if branch.type == "Extension":
         return _EXTENSIONS.get(param.type)
     if (param.type, branch.type) == ("token", "code"):

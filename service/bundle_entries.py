@@ -5,41 +5,50 @@ R4 bundle.html#batch, http.html#transaction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from schemas.ids import format_instant, is_id
 from schemas.outcomes import FhirError, Issue, error, operation_outcome
-from schemas.parse import parse_json
+from schemas.parse import canonical_bytes
 from schemas.structure import RESOURCE_TYPES
 from schemas.validate import validate
-from service.as_of import parse_at, view_at
+from service.changes.asked import (
+    Change,
+    Done,
+    Params,
+    Places,
+    check_update_id,
+    condition_of,
+    parse_if_match,
+    parse_if_none_match,
+)
+from service.changes.patch_document import patch_of_entry
 from service.errors import status_of
-from service.ingest import parse_if_match
-from service.responses import etag
-from service.searchset import searchset
-from service.whole_number import whole_number
-from storage.lake import Lake, Version
+from service.prefer import Preferences
+from service.sub_requests import Answer
+from storage.lake import Version
 
 Resource = dict[str, Any]
 
-METHODS = ("DELETE", "POST", "PUT", "GET")
+CHANGES = frozenset({"DELETE", "POST", "PUT", "PATCH"})
+READS = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the Bundle: what is asked, and where it stands."""
+    """One entry of the Bundle: a `change`, or a request that is answered as outside of a Bundle."""
 
     index: int
     method: str
-    resource_type: str
-    id: str
-    query: str
-    resource: Resource | None
-    full_url: str | None
-    if_match: int | None
-    if_none_exist: str
+    url: str
+    change: Change | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def place(self) -> str:
@@ -47,20 +56,10 @@ class Entry:
         return f"Bundle.entry[{self.index}]"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an entry: a stored version, or one that was there already."""
-
-    version: Version | None
-    status: str
-    resource: dict[str, Any] | None = None  # what a GET asked for
-    outcome: dict[str, Any] | None = None  # what the client should know
-
-
-def check_envelope(bundle: Resource) -> list[Resource]:
+def check_envelope(bundle: Resource, max_entries: int) -> list[Resource]:
     """The entries of a Bundle that is valid but for the resources in it, which are not looked at.
 
-    Raises FhirError (`structure`): it cannot be processed at all.
+    Raises FhirError: `structure`, it cannot be processed at all; `too-large`.
     """
     entries = bundle.get("entry", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -68,6 +67,9 @@ def check_envelope(bundle: Resource) -> list[Resource]:
         if not issues:
             raise error("structure", "Bundle.entry is a list of objects.", "Bundle.entry")
         raise FhirError("structure", issues)
+    if len(entries) > max_entries:
+        text = f"The Bundle has {len(entries):,} entries; at most {max_entries:,} are accepted."
+        raise error("too-large", text, "Bundle.entry")
     envelope = [{key: entry[key] for key in entry if key != "resource"} for entry in entries]
     filled = [item or {"fullUrl": "urn:none"} for item in envelope]
     issues = validate({**bundle, **({"entry": filled} if entries else {})}, "Bundle")
@@ -76,123 +78,175 @@ def check_envelope(bundle: Resource) -> list[Resource]:
     return entries
 
 
-def read_entry(index: int, entry: Resource) -> Entry:
-    """Check one Bundle entry's request and take it apart. Raises `FhirError` naming its place."""
+def read_entry(index: int, entry: Resource, base: str) -> Entry:
+    """Check one Bundle entry's request and take it apart. Raises `FhirError` naming its place.
+
+    `base`: the FHIR base URL, which a request's url may begin with.
+    """
     place = f"Bundle.entry[{index}]"
     asked = entry.get("request")
     if not isinstance(asked, dict):
         raise error("required", "Every entry has a request.", f"{place}.request")
     method, url = asked.get("method"), asked.get("url", "")
-    if method not in METHODS:
+    if method not in CHANGES and method not in READS:
         raise error(
             "not-supported", f"{method} is not possible inside a Bundle.", f"{place}.request.method"
         )
+    url, segments, query = _address(url, base, f"{place}.request.url")
+    if method in READS:
+        names = (("ifNoneMatch", "If-None-Match"), ("ifModifiedSince", "If-Modified-Since"))
+        headers = {header: asked[name] for name, header in names if name in asked}
+        return Entry(index, method, url, headers=headers)
+    if method == "POST" and (segments[-1].startswith("$") or segments[-1] == "_search"):
+        body = canonical_bytes(entry["resource"]) if "resource" in entry else b""
+        kind = {"Content-Type": "application/fhir+json"} if body else {}
+        return Entry(index, method, url, headers=kind, body=body)
+    change = _change(method, segments, query, asked, entry, place)
+    return Entry(index, method, url, change)
+
+
+def _address(url: str, base: str, place: str) -> tuple[str, list[str], str]:
+    """The url below the base, its segments and its query."""
+    if base and url.startswith(f"{base}/"):
+        url = url[len(base) + 1 :]
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise error("value", "This is not a url.", f"{place}.request.url") from None
-    segments = parts.path.strip("/").split("/")
-    resource_type, id = segments[0], "/".join(segments[1:])
-    if resource_type not in RESOURCE_TYPES or parts.scheme:
+        raise error("value", "This is not a url.", place) from None
+    if parts.scheme or parts.netloc or not url.isascii() or "#" in url:
+        raise error("value", "The url must be relative to the FHIR base.", place)
+    return url, parts.path.strip("/").split("/"), parts.query
+
+
+def _change(
+    method: str,
+    segments: list[str],
+    query: str,
+    asked: Resource,
+    entry: Resource,
+    place: str,
+) -> Change:
+    places = Places(
+        place,
+        f"{place}.resource.",
+        f"{place}.request.url",
+        f"{place}.request.url",
+        f"{place}.request.ifMatch",
+        f"{place}.request.ifNoneMatch",
+    )
+    resource_type, id = segments[0], segments[1] if len(segments) == 2 else ""
+    if resource_type not in RESOURCE_TYPES:
         raise error(
             "value", "The url must be relative and start with a type.", f"{place}.request.url"
         )
-    if (method == "POST" and id) or (method in ("PUT", "DELETE") and not id):
-        raise error(
-            "value",
-            f"{method} takes {'Type' if method == 'POST' else 'Type/id'}, not this url; "
-            "conditional update and delete are not supported.",
-            f"{place}.request.url",
-        )
-    resource = entry.get("resource")
-    if method in ("POST", "PUT"):
-        if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
-            raise error("required", f"{method} needs a resource.", f"{place}.resource")
-        if resource["resourceType"] != resource_type:
-            raise error(
-                "invalid",
-                f"The resource is a {resource['resourceType']}, its url says {resource_type}.",
-                f"{place}.request.url",
-            )
-        if method == "PUT" and resource.get("id") != id:
-            raise error(
-                "invalid", "The resource's id is not the id of its url.", f"{place}.resource.id"
-            )
-    if method != "GET" and id and not is_id(id):
-        raise error("value", "This is not a FHIR id.", f"{place}.request.url")
-    return Entry(
-        index,
+    if len(segments) > 2 or (method == "POST" and id) or (bool(query) and bool(id)):
+        takes = "Type" if method == "POST" else "Type/id, or Type?condition"
+        raise error("value", f"{method} takes {takes}, not this url.", places.url)
+    if method != "POST" and not id and not query:
+        raise error("value", f"{method} takes Type/id, or Type?condition.", places.url)
+    if id and not is_id(id):
+        raise error("value", "This is not a FHIR id.", places.url)
+    condition: Params | None = condition_of(query, places.url) if query else None
+    if method == "POST" and (if_none_exist := asked.get("ifNoneExist")) is not None:
+        places = places._replace(condition=f"{place}.request.ifNoneExist")
+        given = condition_of(if_none_exist, places.condition)
+        if condition not in (None, given):
+            raise error("invalid", "The url has another condition.", places.condition)
+        condition = given
+    resource = _resource(method, resource_type, id, entry, places)
+    patch = None
+    if method == "PATCH":
+        patch, resource = patch_of_entry(resource or {}, f"{place}.resource"), None
+    return Change(
         method,
         resource_type,
         id,
-        parts.query,
         resource,
+        patch,
+        condition,
+        parse_if_match(asked.get("ifMatch"), places.if_match),
+        parse_if_none_match(asked.get("ifNoneMatch"), places.if_none_match),
         entry.get("fullUrl"),
-        parse_if_match(asked.get("ifMatch"), f"{place}.request.ifMatch"),
-        asked.get("ifNoneExist", ""),
+        places,
     )
 
 
-def answer_get(entry: Entry, lake: Lake, base: str) -> Outcome:
-    """A GET inside a Bundle: read, vread, or a search answered with a searchset Bundle.
-
-    `base`: the FHIR base URL for links. Raises FhirError naming the entry.
-    """
-    place = f"{entry.place}.request.url"
-    try:
-        return _answer_get(entry, lake, base, place)
-    except FhirError as failure:
-        raise located(failure, place) from None
-
-
-def _answer_get(entry: Entry, lake: Lake, base: str, place: str) -> Outcome:
-    segments = entry.id.split("/") if entry.id else []
-    params = parse_qsl(entry.query, keep_blank_values=True)
-    at = parse_at([value for name, value in params if name == "at"])
-    if len(segments) == 1:
-        with view_at(lake, at) as (view, said):
-            version = view.read(entry.resource_type, segments[0])
-        return Outcome(version, "200 OK", version.resource(), said.outcome)
-    if len(segments) == 3 and segments[1] == "_history":
-        number = whole_number(segments[2])
-        if number is not None:
-            with view_at(lake, at) as (view, said):
-                version = view.vread(entry.resource_type, segments[0], number)
-            if version.deleted:
-                raise error("deleted", "This version is a deletion.", place)
-            return Outcome(version, "200 OK", version.resource(), said.outcome)
-    if segments:
-        raise error("not-supported", "GET inside a Bundle reads or searches.", place)
-    found: Resource = parse_json(searchset(lake, entry.resource_type, params, base).body)
-    return Outcome(None, "200 OK", found)
+def _resource(
+    method: str, resource_type: str, id: str, entry: Resource, places: Places
+) -> Resource | None:
+    if method == "DELETE":
+        return None
+    resource = entry.get("resource")
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        raise error("required", f"{method} needs a resource.", f"{places.entry}.resource")
+    if method == "PATCH":
+        return resource
+    if resource["resourceType"] != resource_type:
+        raise error(
+            "invalid",
+            f"The resource is a {resource['resourceType'][:64]}, its url says {resource_type}.",
+            places.url,
+        )
+    if method == "PUT" and id:
+        check_update_id(resource, id, places.prefix)
+    return resource
 
 
-def located(failure: FhirError, place: str) -> FhirError:
-    """The failure, its issues placed at an entry of the Bundle."""
-    issues = [Issue(i.severity, i.code, i.diagnostics, (place,)) for i in failure.issues]
-    return FhirError(failure.category, issues)
+def status_text(status: int) -> str:
+    """Status code and reason, as Bundle.entry.response.status has them: `201 Created`."""
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
-def failed_entry(failure: FhirError) -> dict[str, Any]:
+def failed_entry(failure: FhirError) -> bytes:
     """The response entry of a request that failed on its own."""
     outcome = operation_outcome(failure.issues)
-    return {"response": {"status": str(status_of(failure)), "outcome": outcome}}
+    response = {"status": status_text(status_of(failure)), "outcome": outcome}
+    return canonical_bytes({"response": response})
 
 
-def response_entry(outcome: Outcome, representation: bool) -> dict[str, Any]:
-    """The entry of a response Bundle (R4 bundle.html#transaction-response)."""
-    version = outcome.version
-    response: dict[str, Any] = {"status": outcome.status}
-    entry: dict[str, Any] = {}
-    if version is not None:
-        response["location"] = f"{version.resource_type}/{version.id}/_history/{version.version_id}"
-        response["etag"] = etag(version)
-        response["lastModified"] = format_instant(version.last_updated)
-        if representation and not version.deleted:
-            entry["resource"] = version.resource()
-    if outcome.resource is not None:
-        entry["resource"] = outcome.resource
-    if outcome.outcome is not None:
-        response["outcome"] = outcome.outcome
-    entry["response"] = response
-    return entry
+def changed_entry(done: Done, wanted: Preferences) -> bytes:
+    """The response entry of a change (R4 bundle.html#transaction-response)."""
+    version = done.version
+    response: dict[str, Any] = {"status": status_text(done.status)}
+    if version is not None and (not version.deleted or done.deleted < 2):
+        response.update(_versioned(version))
+    if done.issues or wanted.returns == "OperationOutcome":
+        issues = list(done.issues)
+        if done.deleted > 1:
+            text = f"{done.deleted} resources were deleted."
+            issues.insert(0, Issue("information", "informational", text))
+        response["outcome"] = operation_outcome(issues)
+    tail = canonical_bytes({"response": response})
+    if wanted.returns == "representation" and version is not None and not version.deleted:
+        return b'{"resource":' + version.body + b"," + tail[1:]
+    return tail
+
+
+def _versioned(version: Version) -> dict[str, str]:
+    found = {
+        "etag": f'W/"{version.version_id}"',
+        "lastModified": format_instant(version.last_updated),
+    }
+    if version.deleted:
+        return found
+    path = f"{version.resource_type}/{version.id}/_history/{version.version_id}"
+    return {"location": path, **found}
+
+
+def answered_entry(answer: Answer) -> bytes:
+    """The response entry of a request that was answered as outside of a Bundle."""
+    response: dict[str, Any] = {"status": status_text(answer.status)}
+    for name, header in (("location", "location"), ("etag", "etag")):
+        if header in answer.headers:
+            response[name] = answer.headers[header]
+    if "content-location" in answer.headers:  # Of what goes on asynchronously.
+        response["location"] = answer.headers["content-location"]
+    if "last-modified" in answer.headers:
+        response["lastModified"] = format_instant(
+            parsedate_to_datetime(answer.headers["last-modified"])
+        )
+    tail = canonical_bytes({"response": response})
+    is_json = "json" in answer.headers.get("content-type", "")
+    if answer.body and is_json:
+        return b'{"resource":' + answer.body + b"," + tail[1:]
+    return tail

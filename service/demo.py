@@ -109,7 +109,7 @@ def running_service(folder: Path, console: Console | None = None) -> Iterator[Ch
             yield lake
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _bars(console: Console) -> Progress:

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
-from schemas.parse import canonical_bytes
 from service.as_of import parse_at, view_at
 from service.audit_command import command_trail, recording
+from service.changes.policy import Policy
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -44,7 +44,9 @@ class FolderLake:
         with trail.active():
             self.lake = open_to_read(settings) if reading else open_lake(settings, create=create)
         self._trail = trail
-        self.ingest = Ingest(self.lake, max_note_bytes=settings.max_note_bytes)
+        self.ingest = Ingest(
+            self.lake, max_note_bytes=settings.max_note_bytes, policy=Policy.of(settings)
+        )
         self.enricher = Enricher(self.lake, self.ingest, settings)
 
     def __enter__(self) -> FolderLake:
@@ -71,8 +73,7 @@ class FolderLake:
     def note(self, text: str, patient: str, **params: str) -> dict[str, Any]:
         """Store a plain text note of a patient; `findings` reads it."""
         resource = document_reference(text, patient=patient, **params)
-        body = canonical_bytes(resource)
-        return self.ingest.create(body, "DocumentReference").version.resource()
+        return self.ingest.create(resource).stored.resource()
 
     def findings(self, note_id: str, *, wait_s: int = 120) -> dict[str, Any]:
         """What the NLP finds in a stored note; reads it here and now."""

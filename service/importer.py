@@ -42,10 +42,8 @@ class Rejected:
 class Importer:
     """Imports files into a lake through the main path, `BATCH_ROWS` resources a commit."""
 
-    def __init__(self, ingest: Ingest, *, keep_administrative: bool = True) -> None:
-        """`keep_administrative`: see `bundle_references`."""
+    def __init__(self, ingest: Ingest) -> None:
         self.ingest = ingest
-        self.keep_administrative = keep_administrative
         self.report = ImportReport()
 
     def run(self, files: Iterable[Path], progress: Progress = lambda _stored: None) -> ImportReport:
@@ -101,7 +99,7 @@ class Importer:
         if resource["resourceType"] == "Bundle" and resource.get("type") == "transaction":
             entries = resource.get("entry", [])
             try:
-                transact(resource, self.ingest, keep_administrative=self.keep_administrative)
+                transact(resource, self.ingest)
                 self.report.stored.update(
                     e["resource"]["resourceType"] for e in entries if "resource" in e
                 )

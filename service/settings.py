@@ -66,6 +66,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),
     Setting("nlp_timeout_s", 120, "Longest time for reading one note, in seconds."),
     Setting(
+        "update_create",
+        True,
+        "Let clients create a resource under an id of their own, by PUT; else 405.",
+    ),
+    Setting(
+        "conditional_delete",
+        "single",
+        "What `DELETE Type?…` deletes: `single`, one resource, refused (412) when several match; "
+        "`multiple`, all that match (10,000 at most).",
+    ),
+    Setting("max_bundle_entries", 50_000, "Most entries of a batch or transaction; else 413."),
+    Setting(
         "administrative_references",
         "logical",
         "Conditional reference to a Practitioner, PractitionerRole, Organization or Location that "
@@ -90,6 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 _CHOICES = {
     "administrative_references": ("logical", "refuse"),
+    "conditional_delete": ("single", "multiple"),
     "audit_reads": ("durable", "batched"),
     "audit_network": ("full", "prefix", "none"),
 }

@@ -12,6 +12,7 @@ from service.interactions import (
     create,
     delete,
     history,
+    patch,
     read,
     search,
     update,
@@ -41,7 +42,8 @@ FHIR_SURFACES = (
     Surface(create.router, writes=True, describes=create.describe),
     Surface(read.router, describes=read.describe),
     Surface(update.router, writes=True, describes=update.describe),
-    Surface(delete.router, writes=True),
+    Surface(patch.router, writes=True, statement=patch.STATEMENT),
+    Surface(delete.router, writes=True, describes=delete.describe),
 )
 
 PLAIN_ROUTERS = (

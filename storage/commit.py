@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import apsw
 
 from schemas.ids import format_instant
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, error
 from storage.audit import Head
 from storage.commit_batch import CommitBatch, Current
-from storage.operations import Prepared, stamped_body
+from storage.operations import ANY_VERSION, Prepared, RefusedError, stamped_body
 from storage.versions import Commit, Version, from_microseconds
 
 
@@ -76,7 +76,12 @@ def apply(
     FhirError: `precondition`, `conflict`, `not-found`; then nothing was added or advanced.
     """
     batch.look_up(operations)
-    steps = [_check(batch, operation) for operation in operations]
+    steps = []
+    for index, operation in enumerate(operations):
+        try:
+            steps.append(_check(batch, operation))
+        except FhirError as failure:
+            raise RefusedError(failure, index) from None
     if cursor is not None:
         batch.move_cursor(cursor)
     if all(step.changes_nothing for step in steps):
@@ -114,7 +119,9 @@ def apply(
 
 def _check(batch: CommitBatch, operation: Prepared) -> _Step:
     before = batch.current(operation.key)
-    if operation.if_match is not None and (
+    if operation.if_match == ANY_VERSION and (before is None or before.deleted):
+        raise error("precondition", f"{operation.place} should exist.", operation.resource_type)
+    if operation.if_match not in (None, ANY_VERSION) and (
         before is None or before.version_id != operation.if_match
     ):
         have = f"its current version is {before.version_id}" if before else "it does not exist"
@@ -123,6 +130,12 @@ def _check(batch: CommitBatch, operation: Prepared) -> _Step:
             f"{operation.place} should be at version {operation.if_match}, but {have}. "
             "Read it again and repeat the change on what is there now.",
             operation.resource_type,
+        )
+    if operation.must_be_known and before is None:
+        raise error(
+            "method-not-allowed",
+            f"{operation.place} is not known, and clients give no ids here: create it by POST.",
+            f"{operation.resource_type}.id",
         )
     if operation.must_not_exist and before is not None and not before.deleted:
         raise error(

@@ -8,19 +8,24 @@ with Lake.open("data") as lake:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from storage import audit_trail, erasures, history, reading
+from storage import audit_trail, conditions, erasures, history, reading
 from storage.as_of import AsOf
 from storage.audit_change import of_process, recorder
 from storage.audit_event import number_of, refusal
 from storage.audit_record import AuditRecord
+from storage.conditions import Matches
 from storage.index_queue import await_index
 from storage.lake_at import LakeAt
 from storage.lake_upkeep import LakeUpkeep
-from storage.operations import Delete, Operation, Put, prepare
+from storage.operations import ANY_VERSION, Delete, Operation, Put, RefusedError, prepare
+from storage.packed_ids import pack
 from storage.process_trail import recorded
 from storage.query import search
+from storage.recent_versions import Guard, OvertakenError
 from storage.snapshot import Snapshot
 from storage.verify import Finding
 from storage.versions import Commit, Page, Version
@@ -31,14 +36,19 @@ if TYPE_CHECKING:
     from storage.analytics.timeline_event import TimelineEvent
 
 __all__ = [
+    "ANY_VERSION",
     "AsOf",
     "Commit",
     "Delete",
     "Finding",
+    "Guard",
     "Lake",
     "LakeAt",
+    "Matches",
+    "OvertakenError",
     "Page",
     "Put",
+    "RefusedError",
     "Snapshot",
     "Version",
 ]
@@ -73,13 +83,18 @@ class Lake(LakeUpkeep):
         *,
         cursor: tuple[str, int] | None = None,
         audit: AuditRecord | None = None,
+        guards: Sequence[Guard] = (),
     ) -> Commit:
         """Store all operations as one commit, or none; durable on return.
 
         `cursor` (name, t) moves a consumer's cursor in the same transaction. When nothing changes
         (deletions of what is deleted, a cursor alone) there is no new commit, and `t` is the last
         one. Raises FhirError: `precondition`, `conflict`, `not-found` (a deletion of what never
-        was), `invalid`, `method-not-allowed` (a change to the lake's own audit log).
+        was), `invalid`, `method-not-allowed` (a change to the lake's own audit log); those of one
+        operation are `RefusedError`s with its index.
+
+        `guards`: of what the operations were decided by (`find`, `guard`). `OvertakenError` when
+        that may have changed since: decide again, in the end `alone`.
 
         The change is recorded in the audit log in the same transaction: as `audit` says, else as
         the trail that is active says, else as this process's.
@@ -94,10 +109,59 @@ class Lake(LakeUpkeep):
             return self._writer.transact(prepared, cursor)
         trail = audit_trail.current() if audit is None else None
         record = audit or (trail.change() if trail is not None else of_process(prepared))
-        commit = self._writer.transact(prepared, cursor, recorder(self._audit, record, prepared))
+        with self._gate.passing():
+            commit = self._writer.transact(
+                prepared, cursor, recorder(self._audit, record, prepared), guards
+            )
         if trail is not None:
             trail.changed()
         return commit
+
+    def find(
+        self, resource_type: str, params: Sequence[tuple[str, str]], *, limit: int = 2
+    ) -> Matches:
+        """What a condition matches now, at most `limit` versions, and the guard of that answer.
+
+        Raises FhirError as a strict `search`, and `invalid` for what is no criterion.
+        """
+        conditions.check_condition(params, resource_type)
+        t = self.t
+        type_number = self._terms.id(resource_type)
+        unsettled = conditions.unsettled_guard(resource_type, type_number, params)
+        recent = self._writer.recent
+        # What is in the index already is enough, unless what is not may be a match.
+        for since_t in dict.fromkeys((min(self._writer.indexed_t, t), t)):
+            guard = replace(unsettled, since_t=since_t)
+            if since_t < t and recent.overtakes(guard):
+                continue
+            found = self._all_matches(resource_type, params, limit, since_t)
+            ids = unsettled.ids.union(pack(version.id) for version in found)
+            guard = replace(guard, ids=ids)
+            if since_t == t or not recent.overtakes(guard):
+                break
+        return Matches(found, guard)
+
+    def _all_matches(
+        self, resource_type: str, params: Sequence[tuple[str, str]], limit: int, t: int
+    ) -> list[Version]:
+        found: list[Version] = []
+        following: list[tuple[str, str]] = []
+        while True:
+            more = [("_count", str(min(limit - len(found), 1000))), ("_total", "none"), *following]
+            page = self.search(resource_type, [*params, *more], strict=True, at=t, audit_log=False)
+            found += page.versions
+            if page.next is None or len(found) >= limit:
+                return found
+            following = [("_cursor", page.next)]
+
+    def guard(self, version: Version, t: int) -> Guard:
+        """The guard of a version that was read as of commit `t`: that it stays the current one."""
+        type_number = self._terms.id(version.resource_type)
+        return Guard(type_number, t, (), frozenset({pack(version.id)}))
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other thread commits in the block: for who was overtaken again and again."""
+        return self._gate.alone()
 
     # Reading
 

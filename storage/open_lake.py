@@ -22,6 +22,7 @@ from storage.audit_queue import AuditQueue, into_log
 from storage.audit_record import AuditRecord
 from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.canonicals import Canonicals
+from storage.commit_gate import CommitGate
 from storage.compaction import Compactor
 from storage.database import Lent
 from storage.erase.eraser import Eraser
@@ -101,6 +102,7 @@ class OpenLake:
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
         self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
+        self._gate = CommitGate()
         self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
         self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
@@ -143,6 +145,7 @@ class OpenLake:
         self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, intake, eraser)
         eraser.listeners.append(lambda _erased: self._index.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())
+        eraser.listeners.append(lambda _erased: writer.recent.forget())
         try:
             flusher.start()
             # What was done before is recorded before.

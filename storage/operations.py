@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.ids import is_id
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes, parse_resource
 from schemas.plain_json import is_as_parsed
 from schemas.structure import RESOURCE_TYPES
@@ -28,18 +28,26 @@ _STAMP = f"chartlake-{secrets.token_hex(16)}"
 _STAMPED = f'"versionId":"{_STAMP}","lastUpdated":"{_STAMP}"'.encode()
 
 
+ANY_VERSION = -1
+"""As `if_match`: there must be a current version, whichever."""
+
+
 @dataclass(frozen=True)
 class Put:
     """Store a version of a resource, which carries `resourceType` and `id`.
 
-    `if_match`: the version that must be current, else `precondition`. `must_not_exist`: `conflict`
-    when there is a current version. `method`: the HTTP verb to record.
+    `if_match`: the version that must be current (or `ANY_VERSION`), else `precondition`.
+    `must_not_exist`: refused when there is a current version, as a `conflict`. `must_be_known`:
+    `method-not-allowed` for an id that never was. `method`: the HTTP verb to record. `as_parsed`:
+    the caller vouches that it is what a parser gave (see `schemas.plain_json`).
     """
 
     resource: dict[str, Any]
     method: str = "PUT"
     if_match: int | None = None
     must_not_exist: bool = False
+    must_be_known: bool = False
+    as_parsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,14 @@ class Delete:
 
 
 Operation = Put | Delete
+
+
+class RefusedError(FhirError):
+    """Why a transaction was refused, and the place in it of the operation that was the cause."""
+
+    def __init__(self, failure: FhirError, index: int) -> None:
+        super().__init__(failure.category, failure.issues)
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class Prepared:
     method: str
     if_match: int | None
     must_not_exist: bool
+    must_be_known: bool
     patient_id: str | None
     body: tuple[bytes, bytes] | None
     packed_rows: bytes
@@ -85,18 +102,19 @@ def prepare(operations: Sequence[Operation], rows: DirectRows) -> list[Prepared]
     """
     seen: set[tuple[str, str]] = set()
     prepared = []
-    for operation in operations:
+    for index, operation in enumerate(operations):
         if isinstance(operation, Put):
             found = _prepare_put(operation, rows)
         else:
             found = _prepare_delete(operation, rows)
         key = (found.resource_type, found.id)
         if key in seen:
-            raise error(
+            twice = error(
                 "invalid",
                 f"The transaction has two operations on {key[0]}/{key[1]}; it may have one.",
                 f"{key[0]}.id",
             )
+            raise RefusedError(twice, index)
         seen.add(key)
         prepared.append(found)
     return prepared
@@ -116,7 +134,7 @@ def _prepare_put(put: Put, rows: DirectRows) -> Prepared:
     if put.method not in METHODS:
         raise ValueError(f"method {put.method!r} is not one of {', '.join(sorted(METHODS))}")
     key = (rows.intern(resource_type), pack(id))
-    before, after, stored = _body(resource)
+    before, after, stored = _body(resource, as_parsed=put.as_parsed)
     index_rows, patient_id = rows.of(stored)
     return Prepared(
         resource_type,
@@ -125,6 +143,7 @@ def _prepare_put(put: Put, rows: DirectRows) -> Prepared:
         put.method,
         put.if_match,
         put.must_not_exist,
+        put.must_be_known,
         patient_id,
         (before, after),
         pack_rows(index_rows),
@@ -141,13 +160,14 @@ def _prepare_delete(delete: Delete, rows: DirectRows) -> Prepared:
         "DELETE",
         delete.if_match,
         False,
+        False,
         None,
         None,
         b"",
     )
 
 
-def _body(resource: dict[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
+def _body(resource: dict[str, Any], *, as_parsed: bool) -> tuple[bytes, bytes, dict[str, Any]]:
     """The bytes before and after where `meta.versionId` and `lastUpdated` go, and what they say.
 
     Index and patient are taken from what the bytes say: what is found is what is stored, also
@@ -166,7 +186,7 @@ def _body(resource: dict[str, Any]) -> tuple[bytes, bytes, dict[str, Any]]:
     before, found, after = encoded.partition(_STAMPED)
     if not found:
         raise AssertionError("meta was not written where it was put")
-    return before, after, stamped if is_as_parsed(stamped) else parse_resource(encoded)
+    return before, after, stamped if as_parsed or is_as_parsed(stamped) else parse_resource(encoded)
 
 
 def stamped_body(parts: tuple[bytes, bytes], version_id: int, last_updated: str) -> bytes:

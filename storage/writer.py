@@ -28,6 +28,7 @@ from storage.commit_batch import CommitBatch
 from storage.disk_failures import concerns_disk, is_beyond_repair, naming_damage, refusal, stopped
 from storage.index_queue import QUEUED_VERSIONS, IndexQueue
 from storage.operations import Prepared
+from storage.recent_versions import Guard, OvertakenError, RecentVersions
 from storage.versions import Commit
 from storage.writer_jobs import Also, Job
 
@@ -65,6 +66,7 @@ class Writer:
         self._after_commit = after_commit
         with naming_damage():
             self.position = _read_position(connection)
+            self.recent = RecentVersions(self.position.t)
             self._take_up(connection)
         self._emptying: Iterator[None] | None = None
         self._empty_after = 0.0
@@ -85,12 +87,15 @@ class Writer:
         operations: Sequence[Prepared],
         cursor: tuple[str, int] | None = None,
         also: Also | None = None,
+        guards: Sequence[Guard] = (),
     ) -> Commit:
         """Store prepared operations; durable on return. Raises FhirError when refused.
 
-        `also` is called with what is about to be stored, to add to it.
+        `also` is called with what is about to be stored, to add to it. `guards`: what the
+        operations were decided by; `OvertakenError` when that may have changed.
         """
-        found: Commit = self._submit(Job(operations=operations, cursor=cursor, also=also))
+        job = Job(operations=operations, cursor=cursor, also=also, guards=guards)
+        found: Commit = self._submit(job)
         return found
 
     def run(
@@ -264,8 +269,9 @@ class Writer:
                     position = self._run_work(job, job.work, position, outcomes)
                     continue
                 try:
+                    self.recent.check(job.guards, batch.fresh)
                     made = commit.apply(connection, batch, position, job.operations, job.cursor)
-                except FhirError as refused:
+                except (FhirError, OvertakenError) as refused:
                     outcomes.append((job, None, refused))
                 else:
                     if job.also is not None:
@@ -283,6 +289,7 @@ class Writer:
         if not self._index:
             self._waiting_since = time.monotonic()
         self._index.extend(batch.unindexed)
+        self.recent.add(batch.fresh)
         batch.next_group()
         self.position = position
         self._note_indexed()

@@ -12,6 +12,7 @@ import apsw
 from storage.commit import Position
 from storage.commit_batch import CommitBatch
 from storage.operations import Prepared
+from storage.recent_versions import Guard
 from storage.versions import Commit
 
 Also = Callable[[CommitBatch, Position, Commit], None]
@@ -21,6 +22,7 @@ Also = Callable[[CommitBatch, Position, Commit], None]
 class Job:
     """A transaction (`operations`, `cursor`), other `work` in one, or work `alone`, in none.
 
+    `guards`: the transaction is refused with `OvertakenError` when one of them was overtaken.
     `also`: to be called with what a transaction adds; `future`: told too, for who does not wait.
     `durable`: whether it has to be on the disk before the caller goes on.
     `index`: the index queue has to be empty before it, as before any work alone. A bare lock wakes
@@ -36,6 +38,7 @@ class Job:
         "cursor",
         "durable",
         "future",
+        "guards",
         "index",
         "operations",
         "size",
@@ -47,6 +50,7 @@ class Job:
         *,
         operations: Sequence[Prepared] = (),
         cursor: tuple[str, int] | None = None,
+        guards: Sequence[Guard] = (),
         also: Also | None = None,
         work: Callable[[apsw.Connection, Position], Any] | None = None,
         alone: Callable[[], None] | None = None,
@@ -56,6 +60,7 @@ class Job:
     ) -> None:
         self.operations = operations
         self.cursor = cursor
+        self.guards = guards
         self.also = also
         self.future = future
         self.work = work

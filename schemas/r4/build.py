@@ -182,6 +182,9 @@ def search_parameters(definitions: list[Json]) -> list[Json]:
             "code": definition["code"],
             "type": definition["type"],
             "base": sorted(definition["base"]),
+            "component": [
+                [one["definition"], one["expression"]] for one in definition.get("component", [])
+            ],
             "expression": definition.get("expression"),
             "target": sorted(definition.get("target", [])),
             "url": definition["url"],

@@ -16,7 +16,7 @@ from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
 from service.bulk_files import find_files, is_ndjson, read_lines, read_whole
 from service.client import Chartlake, ServiceError
-from service.commands.options import add_target, open_target, settings_of
+from service.commands.options import add_target, open_target
 from service.importer import Importer
 
 
@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     with open_target(arguments, create=True) as target, Progress(*columns, console=console) as bars:
         if isinstance(target, Chartlake):
             return _by_http(target, files, bars)
-        keep = settings_of(arguments).administrative_references == "logical"
-        importer = Importer(target.ingest, keep_administrative=keep)
+        importer = Importer(target.ingest)
         task = bars.add_task("resources", total=None)
         report = importer.run(files, lambda count: bars.advance(task, count))
         target.lake.flush()

@@ -6,20 +6,22 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from schemas.outcomes import FhirError, operation_outcome
-from schemas.parse import canonical_bytes
+from schemas.outcomes import FhirError
 from service.audit_interactions import UNKNOWN, fhir_interaction
 from service.bundle_entries import (
-    Entry,
-    Outcome,
-    answer_get,
+    answered_entry,
+    changed_entry,
     check_envelope,
     failed_entry,
     read_entry,
-    response_entry,
 )
+from service.changes.asked import relocated
+from service.changes.attempt import ORDER
 from service.errors import unexpected
-from service.ingest import Ingest, relocated
+from service.ingest import Ingest
+from service.prefer import NONE, Preferences
+from service.responses import bundle_bytes
+from service.sub_requests import SubRequests
 from storage import audit_trail
 from storage.audit_trail import AuditTrail
 
@@ -27,35 +29,34 @@ Resource = dict[str, Any]
 
 
 def run_batch(
-    bundle: Resource, ingest: Ingest, base: str, *, representation: bool = False
-) -> dict[str, Any]:
-    """Do each entry of a batch Bundle; one that fails stops no other.
+    bundle: Resource,
+    ingest: Ingest,
+    ask: SubRequests,
+    base: str,
+    wanted: Preferences = NONE,
+) -> bytes:
+    """Do each entry of a batch Bundle; one that fails stops no other. The response Bundle.
 
-    `base`: the FHIR base URL for links. Raises `FhirError` only for the Bundle itself. Order of
-    processing is DELETE, POST, PUT, GET.
+    `ask` answers what changes nothing; `base`: the FHIR base URL. Raises `FhirError` only for the
+    Bundle itself. Order of processing is DELETE, POST, PUT and PATCH, GET and HEAD.
     """
-    entries = check_envelope(bundle)
-    answers: list[dict[str, Any]] = [{}] * len(entries)
-    order = {"DELETE": 0, "POST": 1, "PUT": 2}
+    entries = check_envelope(bundle, ingest.policy.max_bundle_entries)
+    answers: list[bytes] = [b""] * len(entries)
     by_method = sorted(
         range(len(entries)),
-        key=lambda i: order.get(entries[i].get("request", {}).get("method", ""), 3),
+        key=lambda i: ORDER.get(entries[i].get("request", {}).get("method", ""), 3),
     )
     for index in by_method:
         with _recorded(entries[index]) as part:
             try:
-                outcome = _do(read_entry(index, entries[index]), ingest, base)
-                answers[index] = response_entry(outcome, representation)
+                answers[index] = _do(index, entries[index], ingest, ask, base, wanted)
             except FhirError as failure:
                 part.failure = failure.category
                 answers[index] = failed_entry(_relocated(index, failure))
             except Exception as failure:
                 part.failure = "internal"
                 answers[index] = failed_entry(unexpected(failure))
-    result: dict[str, Any] = {"resourceType": "Bundle", "type": "batch-response"}
-    if answers:
-        result["entry"] = answers
-    return result
+    return bundle_bytes("batch-response", answers)
 
 
 def _recorded(entry: Resource) -> AbstractContextManager[AuditTrail]:
@@ -69,20 +70,22 @@ def _recorded(entry: Resource) -> AbstractContextManager[AuditTrail]:
     return trail.part(name, found.action, found.target)
 
 
-def _do(entry: Entry, ingest: Ingest, base: str) -> Outcome:
-    if entry.method == "GET":
-        return answer_get(entry, ingest.lake, base)
-    if entry.method == "DELETE":
-        version = ingest.delete(entry.resource_type, entry.id, entry.if_match)
-        return Outcome(version, "204 No Content")
-    body = canonical_bytes(entry.resource or {})
-    if entry.method == "POST":
-        created = ingest.create(body, entry.resource_type, if_none_exist=entry.if_none_exist)
-    else:
-        created = ingest.update(body, entry.resource_type, entry.id, entry.if_match)
-    outcome = operation_outcome(created.issues) if created.issues else None
-    status = "201 Created" if created.created else "200 OK"
-    return Outcome(created.version, status, outcome=outcome)
+def _do(
+    index: int,
+    given: Resource,
+    ingest: Ingest,
+    ask: SubRequests,
+    base: str,
+    wanted: Preferences,
+) -> bytes:
+    entry = read_entry(index, given, base)
+    if entry.change is not None:
+        return changed_entry(ingest.change(entry.change), wanted)
+    answer = ask.ask(entry.method, entry.url, entry.headers, entry.body)
+    failure = answer.failure()
+    if failure is not None:
+        raise failure
+    return answered_entry(answer)
 
 
 def _relocated(index: int, failure: FhirError) -> FhirError:

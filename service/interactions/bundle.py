@@ -8,7 +8,9 @@ from schemas.parse import parse_resource
 from service.context import Ctx, FhirBody
 from service.interactions.batch import run_batch
 from service.interactions.transaction import transact
-from service.responses import fhir_resource
+from service.prefer import preferences
+from service.responses import fhir_bytes
+from service.sub_requests import SubRequests
 from storage import audit_trail
 
 router = APIRouter()
@@ -25,22 +27,18 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
             f"Only a Bundle is posted to the base; post this to /fhir/{bundle['resourceType']}.",
             "Bundle",
         )
-    representation = "return=representation" in request.headers.get("prefer", "")
+    wanted = preferences(request.headers)
     kind = bundle.get("type")
+    base = ctx.base(request)
     if kind == "transaction":
-        keep = ctx.settings.administrative_references == "logical"
-        answer = transact(
-            bundle,
-            ctx.ingest,
-            ctx.base(request),
-            keep_administrative=keep,
-            representation=representation,
-        )
+        with SubRequests(request) as ask:
+            answer = transact(bundle, ctx.ingest, ask, base, wanted)
     elif kind == "batch":
         trail = audit_trail.current()
         if trail is not None:
             trail.name = "batch"
-        answer = run_batch(bundle, ctx.ingest, ctx.base(request), representation=representation)
+        with SubRequests(request) as ask:
+            answer = run_batch(bundle, ctx.ingest, ask, base, wanted)
     else:
         raise error(
             "value",
@@ -48,4 +46,4 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
             "to store any other Bundle as a document, post it to /fhir/Bundle.",
             "Bundle.type",
         )
-    return fhir_resource(answer, request)
+    return fhir_bytes(answer, request)

@@ -1,4 +1,7 @@
-"""FHIR create (R4 http.html#create), conditional create with `If-None-Exist` included."""
+"""FHIR create (R4 http.html#create), conditional create included.
+
+The condition stands in `If-None-Exist` or, as some clients send it, in the address.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +9,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from schemas.outcomes import error
+from service.change_requests import change_response, query_condition
+from service.changes.asked import Change, Places, condition_of
 from service.context import Context, Ctx, FhirBody, ResourceType
-from service.responses import write_response
+from service.prefer import preferences
 
 router = APIRouter()
 
@@ -15,11 +21,25 @@ router = APIRouter()
 @router.post("/{resource_type}", summary="create")
 def create(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Request) -> Response:
     """Store a resource under a new id: 201 with `Location`, or 200 for a conditional match."""
-    condition = request.headers.get("if-none-exist", "")
-    stored = ctx.ingest.create(body, resource_type, if_none_exist=condition)
-    return write_response(
-        stored.version, request, ctx.base(request), created=stored.created, issues=stored.issues
+    preferences(request.headers)
+    header = request.headers.get("if-none-exist")
+    condition = query_condition(request)
+    place = "url"
+    if header is not None:
+        place = "If-None-Exist"
+        given = condition_of(header, place)
+        if condition not in (None, given):
+            raise error("invalid", "The address has another condition.", place)
+        condition = given
+    resource = ctx.ingest.parse(body, resource_type)
+    change = Change(
+        "POST",
+        resource_type,
+        resource=resource,
+        condition=condition,
+        places=Places(condition=place),
     )
+    return change_response(ctx.ingest.change(change), request, ctx.base(request))
 
 
 def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:

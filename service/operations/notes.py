@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from schemas.ids import is_id
 from schemas.outcomes import error
-from schemas.parse import canonical_bytes
 from service.context import Context, Ctx
 from service.note_text import document_reference, text_of
 from service.request_body import media_type, read_limited
@@ -58,7 +57,7 @@ def _store(ctx: Context, resource: dict[str, Any], request: Request) -> Response
     encounters = resource.get("context", {}).get("encounter", [])
     if encounters:
         ctx.ingest.require(encounters[0]["reference"], "DocumentReference.context.encounter[0]")
-    created = ctx.ingest.create(canonical_bytes(resource), "DocumentReference")
+    created = ctx.ingest.create(resource)
     return write_response(
-        created.version, request, ctx.base(request), created=True, issues=created.issues
+        created.stored, request, ctx.base(request), created=True, issues=created.issues
     )

@@ -7,6 +7,8 @@ tiers cannot come to mean different things.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -130,6 +132,75 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyOf:
+    """`column` is one of some values, all texts or all integers."""
+
+    column: str
+    values: tuple[Any, ...]
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL: the values are one argument, however many there are."""
+        name = (names or {}).get(self.column, self.column)
+        return f"{name} IN (SELECT value FROM json_each(?))", (json.dumps(self.values),)
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        column = columns[self.column]
+        if isinstance(column, Texts):
+            return column.among([value.encode() for value in self.values])
+        return np.isin(column, np.array(self.values, np.int64))
+
+    def possible(self, bounds: Bounds) -> bool:
+        """Whether a value within the bounds could meet it."""
+        return any(Compare(self.column, "=", value).possible(bounds) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class WithinDistance:
+    """Two columns of degrees are a place at most `angle` (radians) from another."""
+
+    latitude: str
+    longitude: str
+    of_latitude: float
+    of_longitude: float
+    angle: float
+
+    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
+        """As SQL: the haversine formula."""
+        names = names or {}
+        latitude = names.get(self.latitude, self.latitude)
+        longitude = names.get(self.longitude, self.longitude)
+        text = (
+            f"pow(sin(radians({latitude} - ?) / 2), 2) + cos(radians({latitude})) * ? "
+            f"* pow(sin(radians({longitude} - ?) / 2), 2) <= ?"
+        )
+        return text, (
+            self.of_latitude,
+            math.cos(math.radians(self.of_latitude)),
+            self.of_longitude,
+            self._most(),
+        )
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Which of the values meet it."""
+        latitude, longitude = columns[self.latitude], columns[self.longitude]
+        assert not isinstance(latitude, Texts) and not isinstance(longitude, Texts)
+        north = np.sin(np.radians(latitude - self.of_latitude) / 2) ** 2
+        east = np.sin(np.radians(longitude - self.of_longitude) / 2) ** 2
+        scale = np.cos(np.radians(latitude)) * math.cos(math.radians(self.of_latitude))
+        found: np.ndarray = north + scale * east <= self._most()
+        return found
+
+    def possible(self, bounds: Bounds) -> bool:
+        """The bounds of a circle are conditions beside this one."""
+        return True
+
+    def _most(self) -> float:
+        # A nanoradian (6 mm) for rounding: what is exactly so far counts.
+        return math.sin(min(self.angle / 2 + 5e-10, math.pi / 2)) ** 2
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     """Every part is met; true when there is none."""
 
@@ -174,6 +245,21 @@ class Either:
 
 
 ANY_VALUE = All(())
+
+
+def renamed(condition: Condition, place: int) -> Condition:
+    """The same condition over columns with a number after their names."""
+    if isinstance(condition, Compare):
+        return Compare(f"{condition.column}{place}", condition.operator, condition.value)
+    if isinstance(condition, Prefix):
+        return Prefix(f"{condition.column}{place}", condition.text)
+    if isinstance(condition, Contains):
+        return Contains(f"{condition.column}{place}", condition.text)
+    if isinstance(condition, AnyOf):
+        return AnyOf(f"{condition.column}{place}", condition.values)
+    if isinstance(condition, All | Either):
+        return type(condition)(tuple(renamed(part, place) for part in condition.parts))
+    raise TypeError(f"a {type(condition).__name__} has no columns to be renamed")
 
 
 def after_prefix(text: str) -> str | None:

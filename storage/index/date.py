@@ -41,12 +41,12 @@ def row(p: int, value: DateValue, intern: Intern) -> tuple[int, int, int]:
 def probes(p: int, text: str, find: Find) -> list[Probe]:
     """Rows that compare as asked with a date of any precision. Raises ValueError."""
     prefix, low, high = bounds(text)
-    return [_probe(p, condition(prefix, low, high), seekable=prefix in _SEEKABLE)]
+    return [probe(p, condition(prefix, low, high), seekable=prefix in _SEEKABLE)]
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe(p, ANY_VALUE, seekable=False)
+    return probe(p, ANY_VALUE, seekable=False)
 
 
 def bounds(text: str) -> tuple[str, int, int]:
@@ -86,5 +86,6 @@ def condition(prefix: str, low: int, high: int) -> Condition:
     return All((Compare("low", "<", high), Compare("high", ">", low)))
 
 
-def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+def probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    """Rows that meet a condition."""
     return Probe("date", p, condition, version_first=True, seekable=seekable)

@@ -15,13 +15,22 @@ from typing import Any
 
 from schemas import value_converters as converters
 from schemas.compartments import PATIENT_PARAMS
+from schemas.composite_values import UCUM_SUFFIX
 from schemas.dates import date_range
 from schemas.element_path import Branch, Evaluator
+from schemas.folding import normalized
 from schemas.ids import parse_reference
 from schemas.index_values import IndexValue, ReferenceValue
 from schemas.path_functions import Computed, Refers, Where, reference_type
 from schemas.search_values import Action, Node, value_tree
-from schemas.value_converters import BoundCode, normalized, number_of, text_of
+from schemas.value_converters import (
+    OF_TYPE,
+    TYPE_SEPARATOR,
+    BoundCode,
+    in_base_units,
+    number_of,
+    text_of,
+)
 from schemas.value_sets import system_of
 from storage.index.entries import BY_TYPE, Rows
 from storage.index.probe import Intern
@@ -116,12 +125,26 @@ def _concept(value: Any, params: Params, found: _Found) -> None:
 
 
 def _identifier(value: Any, params: Params, found: _Found) -> None:
-    if type(value) is dict:
-        system, code = text_of(value.get("system")), text_of(value.get("value"))
-        if system or code:
-            kind = value.get("type")
-            text = text_of(kind.get("text")) if type(kind) is dict else None
-            found.add_token(params, system, code or "", text)
+    if type(value) is not dict:
+        return
+    kind = value.get("type")
+    _identifier_token(value, kind, params, found)
+    codings = kind.get("coding") if type(kind) is dict else None
+    own = text_of(value.get("value"))
+    if own and type(codings) is list:
+        typed = _with_suffix(params, OF_TYPE)
+        for coding in codings:
+            code = text_of(coding.get("code")) if type(coding) is dict else None
+            if code:
+                system = text_of(coding.get("system"))
+                found.add_token(typed, system, f"{code}{TYPE_SEPARATOR}{own}", None)
+
+
+def _identifier_token(value: dict[str, Any], kind: Any, params: Params, found: _Found) -> None:
+    system, code = text_of(value.get("system")), text_of(value.get("value"))
+    if system or code:
+        text = text_of(kind.get("text")) if type(kind) is dict else None
+        found.add_token(params, system, code or "", text)
 
 
 def _code(value: Any, params: Params, found: _Found) -> None:
@@ -162,18 +185,23 @@ def _quantity(value: Any, params: Params, found: _Found) -> None:
     number = number_of(value.get("value")) if type(value) is dict else None
     if number is None:
         return
-    get, low, high = value.get, number, number
+    get, amount = value.get, value["value"]
     comparator = get("comparator")
-    if comparator in ("<", "<="):
-        low = -math.inf
-    elif comparator in (">", ">="):
-        high = math.inf
-    name = text_of(get("system"))
+    least = None if comparator in ("<", "<=") else amount
+    most = None if comparator in (">", ">=") else amount
+    low = -math.inf if least is None else number
+    high = math.inf if most is None else number
+    name, code = text_of(get("system")), text_of(get("code"))
     system = found.intern(name) if name else 0
-    code, unit = text_of(get("code")) or "", text_of(get("unit")) or ""
+    unit = text_of(get("unit"))
     rows = found.rows["quantity"]
     for param, _ in params:
-        rows[found.numbers[param], low, high, system, code, unit] = None
+        rows[found.numbers[param], low, high, system, code or "", unit or ""] = None
+    converted = in_base_units(least, most, name, code)
+    if converted is not None:
+        low, high, in_units = converted
+        for param, _ in _with_suffix(params, UCUM_SUFFIX):
+            rows[found.numbers[param], low, high, 0, in_units, ""] = None
 
 
 @dataclass(frozen=True)
@@ -197,8 +225,9 @@ def _reference(value: Any, wanted: _References, found: _Found) -> None:
     if type(text) is str and text:
         _reference_text(text, params, found)
     identifier = value.get("identifier")
-    if identifier is not None:
-        _identifier(identifier, _of_identifier(params), found)
+    if type(identifier) is dict:
+        of_type = identifier.get("type")
+        _identifier_token(identifier, of_type, _with_suffix(params, ":identifier"), found)
 
 
 def _reference_text(text: str, params: Params, found: _Found) -> None:
@@ -219,8 +248,8 @@ def _reference_text(text: str, params: Params, found: _Found) -> None:
 
 
 @cache
-def _of_identifier(params: Params) -> Params:
-    return _named(f"{param}:identifier" for param, _ in params)
+def _with_suffix(params: Params, suffix: str) -> Params:
+    return _named(param + suffix for param, _ in params)
 
 
 def _named(params: Iterable[str]) -> Params:

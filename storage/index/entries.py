@@ -10,10 +10,8 @@ import apsw
 import numpy as np
 import pyarrow as pa
 
-from storage.index import date, number, quantity, reference, string, token, uri
+from storage.index import composite, date, number, position, quantity, reference, string, token, uri
 from storage.index.build import Array
-
-TABLES: tuple[Any, ...] = (token, date, string, number, quantity, reference, uri)
 
 BY_TYPE: dict[str, Any] = {
     "token": token,
@@ -23,7 +21,11 @@ BY_TYPE: dict[str, Any] = {
     "quantity": quantity,
     "reference": reference,
     "uri": uri,
+    "position": position,
+    **{table.kind: table for table in composite.TABLES},
 }
+
+TABLES: tuple[Any, ...] = tuple(BY_TYPE.values())
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """Index rows of one version, without its `v`, by the type of parameter."""

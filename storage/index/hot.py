@@ -12,11 +12,11 @@ from typing import Any
 import apsw
 import numpy as np
 
-from storage.index import date, number, quantity, reference, string, token, uri
+from storage.index import date, number, quantity, string
 from storage.index.entries import TABLES
 
 _BY_VERSION = (date, string, number, quantity)
-_BY_VALUE = (token, reference, uri)
+_BY_VALUE = tuple(table for table in TABLES if table not in _BY_VERSION)
 
 
 def hot_versions(connection: apsw.Connection, last_v: int) -> set[int]:

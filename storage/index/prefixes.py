@@ -21,6 +21,7 @@ is exact, as the specification has it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 from storage.index.condition import All, Compare, Condition, Either
@@ -39,35 +40,46 @@ _COMPARISON = {
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 
 
+# As clients write them that began before FHIR had letters for them.
+_SIGNS = {">=": "ge", "<=": "le", ">": "gt", "<": "lt"}
+
+
 def split_prefix(text: str) -> tuple[str, str]:
     """The comparison prefix (`eq` when there is none) and the rest."""
     if text[:2] in PREFIXES:
         return text[:2], text[2:]
+    for sign, prefix in _SIGNS.items():
+        if text.startswith(sign):
+            return prefix, text[len(sign) :]
     return "eq", text
 
 
-def number_condition(text: str) -> Condition:
-    """Over stored `low` and `high` (both included) for a number. Raises ValueError."""
+def number_condition(text: str, convert: Callable[[Decimal], Decimal] = Decimal) -> Condition:
+    """Over stored `low` and `high` (both included) for a number. Raises ValueError.
+
+    `convert` gives the bounds in the units of what is stored.
+    """
     prefix, digits = split_prefix(text)
     found = _NUMBER.fullmatch(digits)
     if found is None:
         raise ValueError("a number is needed (an optional prefix, digits, decimals, exponent)")
     number = Decimal(digits)
-    exact = float(number)
     if prefix in ("eq", "ne"):
-        low, high = _implied_interval(number, with_exponent=found[2] is not None)
+        interval = _implied_interval(number, with_exponent=found[2] is not None)
+        low, high = (float(convert(end)) for end in interval)
         if prefix == "ne":
             return Either((Compare("low", "<", low), Compare("high", ">=", high)))
         begins = (Compare("low", ">=", low), Compare("low", "<", high))
         return All((*begins, Compare("high", "<", high)))
     if prefix == "ap":
-        slack = abs(exact) / 10
-        return All((Compare("low", "<=", exact + slack), Compare("high", ">=", exact - slack)))
+        slack = abs(number) / 10
+        low, high = float(convert(number - slack)), float(convert(number + slack))
+        return All((Compare("low", "<=", high), Compare("high", ">=", low)))
     column, operator = _COMPARISON[prefix]
-    return Compare(column, operator, exact)
+    return Compare(column, operator, float(convert(number)))
 
 
-def _implied_interval(number: Decimal, *, with_exponent: bool) -> tuple[float, float]:
+def _implied_interval(number: Decimal, *, with_exponent: bool) -> tuple[Decimal, Decimal]:
     """Half a unit of the last digit to each side: `100` is 99.5 to 100.5, `1e2` is 95 to 105."""
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)
@@ -75,4 +87,4 @@ def _implied_interval(number: Decimal, *, with_exponent: bool) -> tuple[float, f
     half = Decimal(5).scaleb(exponent - (2 if with_exponent else 1))
     if with_exponent:
         half *= 10 if exponent < 0 else 1
-    return float(number - half), float(number + half)
+    return number - half, number + half

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from storage.index.condition import ANY_VALUE, Condition
@@ -35,7 +35,7 @@ class Probe:
     @property
     def table(self) -> str:
         """The table of hot rows."""
-        return f"{self.kind}_index"
+        return self.kind.replace("$", "_") + "_index"
 
     @property
     def where(self) -> str:
@@ -46,6 +46,10 @@ class Probe:
     def args(self) -> tuple[Any, ...]:
         """The arguments of `where`."""
         return (self.p, *self.condition.sql()[1])
+
+    def of(self, p: int) -> Probe:
+        """The same of another parameter."""
+        return self if p == self.p else replace(self, p=p)
 
     def select(self) -> str:
         """SQL for the `v` of all hot rows that meet it."""

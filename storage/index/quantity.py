@@ -1,11 +1,18 @@
-"""Quantity parameters: number and unit; units are compared as written, never converted.
+"""Quantity parameters: number and unit.
+
+An amount in a unit of UCUM is compared in base units, by the rows of the parameter `name:ucum`:
+5.4 mg finds 5400 ug. Anything else is compared as written.
 
 https://hl7.org/fhir/R4/search.html#quantity
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from schemas.codes import UCUM
 from schemas.search_values import QuantityValue
+from schemas.ucum import canonical
 from storage.index.condition import ANY_VALUE, All, Compare, Condition, Either
 from storage.index.prefixes import number_condition
 from storage.index.probe import Find, Intern, Probe
@@ -42,24 +49,43 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
         raise ValueError("a quantity is number, number|system|code or number||unit")
     amount = number_condition(parts[0])
     if len(parts) == 1 or not (parts[1] or parts[2]):
-        return [_probe(p, amount)]
+        return [probe(p, amount)]
     system, code = parts[1:]
     if not system:
         unit = Either((Compare("code", "=", code), Compare("unit", "=", code)))
-        return [_probe(p, All((amount, unit)))]
+        return [probe(p, All((amount, unit)))]
     number = find(system)
     if number is None:
         return []
     if not code:
-        return [_probe(p, All((amount, Compare("system", "=", number))))]
+        return [probe(p, All((amount, Compare("system", "=", number))))]
     exact = (amount, Compare("system", "=", number), Compare("code", "=", code))
-    return [_probe(p, All(exact))]
+    return [probe(p, All(exact))]
+
+
+def in_base_units(text: str) -> Condition | None:
+    """Over the rows of `:ucum`, for a number with a unit of UCUM; None for any other value."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or parts[1] != UCUM:
+        return None
+    found = canonical(Decimal(1), parts[2])
+    if found is None:
+        return None
+
+    def convert(amount: Decimal) -> Decimal:
+        converted = canonical(amount, parts[2])
+        if converted is None:
+            raise ValueError("its number is out of range")
+        return converted[0]
+
+    return All((number_condition(parts[0], convert), Compare("code", "=", found[1])))
 
 
 def present(p: int) -> Probe:
     """Rows of any value, for `:missing`."""
-    return _probe(p, ANY_VALUE, seekable=False)
+    return probe(p, ANY_VALUE, seekable=False)
 
 
-def _probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+def probe(p: int, condition: Condition, *, seekable: bool = True) -> Probe:
+    """Rows that meet a condition."""
     return Probe("quantity", p, condition, version_first=True, seekable=seekable)

@@ -33,12 +33,17 @@ def row(p: int, value: ReferenceValue, intern: Intern) -> tuple[int, str, int]:
     return p, target, intern(value.resource_type) if value.resource_type else ANY_TYPE
 
 
-def probes(p: int, text: str, find: Find, resource_type: str | None = None) -> list[Probe]:
+def probes(
+    p: int, text: str, find: Find, resource_type: str | None = None, modifier: str = ""
+) -> list[Probe]:
     """Rows for `id`, `Type/id`, or a URL (with any `|version` when none is given).
 
-    `resource_type` is that of a modifier (`subject:Patient`). Raises ValueError for anything else.
+    `resource_type` is that of a modifier (`subject:Patient`); `below` and `above` are of the
+    version of a canonical. Raises ValueError for anything else.
     """
     value = unescape(text)
+    if modifier:
+        return _by_version(p, value, modifier)
     if is_id(value):
         return _local(p, value, resource_type, find)
     parsed = parse_reference(value)
@@ -52,6 +57,21 @@ def probes(p: int, text: str, find: Find, resource_type: str | None = None) -> l
         Probe("reference", p, Compare("target", "=", value)),
         Probe("reference", p, Prefix("target", value + "|"), by_version=False),
     ]
+
+
+def _by_version(p: int, value: str, modifier: str) -> list[Probe]:
+    """A canonical of a version, and of those below it (1.2: 1.2.x) or above (1.2.3: 1.2, 1)."""
+    url, _, version = value.partition("|")
+    if not version or parse_reference(url).kind not in ("absolute", "urn"):
+        raise ValueError("a canonical with its version is needed: URL|version")
+    if modifier == "below":
+        return [
+            Probe("reference", p, Compare("target", "=", value)),
+            Probe("reference", p, Prefix("target", value + "."), by_version=False),
+        ]
+    parts = version.split(".")
+    shorter = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return [Probe("reference", p, Compare("target", "=", f"{url}|{one}")) for one in shorter]
 
 
 def present(p: int) -> Probe:

@@ -33,8 +33,8 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
     """Rows that begin with, contain (`contains`) or are (`exact`) the text."""
     value = unescape(text)
     folded = normalized(value)
-    if not folded:
-        raise ValueError("some text is needed")
+    if not folded and not (modifier == "exact" and value):
+        raise ValueError("letters or digits are needed")
     if modifier == "exact":
         kept = "" if value == folded else value
         same = All((Compare("normalized", "=", folded), Compare("text", "=", kept)))
@@ -42,6 +42,11 @@ def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
     if modifier == "contains":
         return [_probe(p, Contains("normalized", folded), seekable=False)]
     return [_probe(p, Prefix("normalized", folded))]
+
+
+def equal(p: int, word: str) -> Probe:
+    """Rows of one folded word."""
+    return _probe(p, Compare("normalized", "=", word))
 
 
 def present(p: int) -> Probe:

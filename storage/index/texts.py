@@ -86,6 +86,13 @@ class Texts:
         found[low:high] = True
         return found
 
+    def among(self, values: Sequence[bytes]) -> np.ndarray:
+        """Which texts are one of the values."""
+        found: np.ndarray = pc.is_in(self.arrow(), pa.array(values, pa.binary())).to_numpy(
+            zero_copy_only=False
+        )
+        return found
+
     def contains(self, part: bytes) -> np.ndarray:
         """Which texts have `part` within them."""
         found: np.ndarray = pc.match_substring(self.arrow(), part).to_numpy(zero_copy_only=False)

@@ -7,6 +7,7 @@ Codes compare by case, as the systems do that have it (UCUM).
 from __future__ import annotations
 
 from schemas.search_values import TokenValue
+from schemas.value_converters import TYPE_SEPARATOR
 from storage.index.condition import All, Compare
 from storage.index.probe import Find, Intern, Probe
 from storage.query.escapes import split, unescape
@@ -32,8 +33,13 @@ def row(p: int, value: TokenValue, intern: Intern) -> tuple[int, str, int]:
     return p, value.code or "", intern(value.system) if value.system else NO_SYSTEM
 
 
-def probes(p: int, text: str, find: Find) -> list[Probe]:
-    """Rows for `code`, `system|code`, `|code` or `system|`. Raises ValueError for anything else."""
+def probes(p: int, text: str, find: Find, modifier: str = "") -> list[Probe]:
+    """Rows for `code`, `system|code`, `|code` or `system|`; of identifiers by type (`of-type`).
+
+    Raises ValueError for anything else.
+    """
+    if modifier == "of-type":
+        return _of_type(p, text, find)
     parts = [unescape(part) for part in split(text, "|", 1)]
     if len(parts) == 1:
         if not parts[0]:
@@ -50,6 +56,18 @@ def probes(p: int, text: str, find: Find) -> list[Probe]:
         of_system = Compare("system", "=", number)
         return [Probe("token", p, of_system, by_version=False, seekable=False)]
     return [Probe("token", p, All((Compare("code", "=", code), Compare("system", "=", number))))]
+
+
+def _of_type(p: int, text: str, find: Find) -> list[Probe]:
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise ValueError("an identifier by its type is system|code|value, all three of them")
+    system, code, value = parts
+    number = find(system)
+    if number is None:
+        return []
+    typed = Compare("code", "=", f"{code}{TYPE_SEPARATOR}{value}")
+    return [Probe("token", p, All((typed, Compare("system", "=", number))))]
 
 
 def present(p: int) -> Probe:

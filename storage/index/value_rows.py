@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 from schemas.search_values import (
+    CompositeValue,
     DateValue,
     IndexValue,
     NumberValue,
+    PositionValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
@@ -17,7 +19,7 @@ from schemas.search_values import (
     UriValue,
     normalized,
 )
-from storage.index import date, number, quantity, reference, string, token, uri
+from storage.index import date, number, position, quantity, reference, string, token, uri
 from storage.index.entries import BY_TYPE, Rows
 from storage.index.probe import Intern
 
@@ -31,6 +33,7 @@ _ROW: dict[type[IndexValue], tuple[str, Any]] = {
     QuantityValue: ("quantity", quantity.row),
     ReferenceValue: ("reference", reference.row),
     UriValue: ("uri", uri.row),
+    PositionValue: ("position", position.row),
 }
 
 
@@ -50,6 +53,10 @@ def rows_of(resource_type: str, values: Iterable[Any], intern: Intern) -> Rows:
         if known is None:
             key = param_key(resource_type, param)
             known = keys[param] = key, key + TEXT
+        if type(value) is CompositeValue:
+            kind = "$".join(part.type for part in value.parts)
+            found[kind][BY_TYPE[kind].row(intern(known[0]), value, intern)] = None
+            continue
         kind, row = _ROW[type(value)]
         found[kind][row(intern(known[0]), value, intern)] = None
         if kind == "token" and value.text:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from schemas.outcomes import FhirError, error
 from schemas.search_params import SearchParam, search_params
 from schemas.structure import RESOURCE_TYPES
+from schemas.value_converters import OF_TYPE
 from storage.index import TEXT
 from storage.query.escapes import split
 
@@ -24,10 +25,10 @@ ID, LAST_UPDATED = "_id", "_lastUpdated"
 _MAX_ALTERNATIVES = 150
 _MAX_IDS = 1000
 _MODIFIERS: dict[str, frozenset[str]] = {
-    "token": frozenset({"not", "text"}),
+    "token": frozenset({"not", "text", "of-type"}),
     "string": frozenset({"exact", "contains"}),
     "uri": frozenset({"below", "above"}),
-    "reference": frozenset({"identifier"}),
+    "reference": frozenset({"identifier", "below", "above"}),
 }
 
 
@@ -81,8 +82,8 @@ def criterion(
     if modifier == "missing":
         if values not in (("true",), ("false",)):
             raise bad_value(given, "true or false is needed")
-        return Criterion(given, name, found.type, modifier, values, found)
-    if modifier and modifier not in _MODIFIERS.get(found.type, ()):
+        return Criterion(given, name, found.kind, modifier, values, found)
+    if modifier and modifier not in _MODIFIERS.get(found.kind, ()):
         if found.type != "reference" or modifier not in RESOURCE_TYPES:
             raise unsupported(given, f"a {found.type} parameter has no such modifier here")
         if found.targets and modifier not in found.targets:
@@ -91,7 +92,9 @@ def criterion(
         return Criterion(given, given, "token", "", values, found)
     if modifier == "text":
         return Criterion(given, name + TEXT, "string", "", values, found)
-    return Criterion(given, name, found.type, modifier, values, found)
+    if modifier == "of-type":
+        return Criterion(given, name + OF_TYPE, "token", modifier, values, found)
+    return Criterion(given, name, found.kind, modifier, values, found)
 
 
 def unsupported(given: str, reason: str) -> FhirError:

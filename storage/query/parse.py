@@ -95,7 +95,7 @@ def _sort(resource_type: str, text: str | None, params: Known) -> tuple[SortKey,
         descending = one.startswith("-")
         name = one.removeprefix("-")
         known = params(resource_type).get(name)
-        kind = name if name in (ID, LAST_UPDATED) else known.type if known else ""
+        kind = name if name in (ID, LAST_UPDATED) else known.kind if known else ""
         if kind not in _SORTED_KINDS and kind not in (ID, LAST_UPDATED):
             raise error(
                 "not-supported",

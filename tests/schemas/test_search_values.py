@@ -239,6 +239,7 @@ def test_some_parameters_only(sample: Sample) -> None:
 
 def test_every_value_knows_its_kind(any_sample: dict[str, Any]) -> None:
     kinds = {"token", "date", "string", "reference", "number", "quantity", "uri"}
+    kinds |= {"composite", "position"}
     assert {value.type for value in extract(any_sample)} <= kinds
 
 

@@ -39,7 +39,30 @@ observations = st.fixed_dictionaries(
         "date": maybe(st.sampled_from(DATES)),
         "end": st.booleans(),
         "value": maybe(st.sampled_from([-1.5, 0, 5.4, 5.44, 100])),
-        "unit": maybe(st.sampled_from(["mg", "kg"])),
+        "unit": maybe(st.sampled_from(["mg", "kg", "ug", "no unit"])),
+        "components": st.lists(
+            st.tuples(
+                st.sampled_from(["x", "y"]),
+                st.sampled_from(
+                    [
+                        {"valueQuantity": {"value": 5.4, "unit": "mg"}},
+                        {"valueQuantity": {"value": 5400, "system": UCUM, "code": "ug"}},
+                        {"valueQuantity": {"value": 7, "system": UCUM, "code": "mg"}},
+                        {"valueCodeableConcept": {"coding": [{"code": "x"}, {"code": "z"}]}},
+                        {},
+                    ]
+                ),
+            ),
+            max_size=2,
+        ),
+        "text": maybe(st.sampled_from(["bone", "Liver and <b>bone</b>", "no metastases"])),
+    }
+)
+locations = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["l", "m", "n"]),
+        "latitude": st.sampled_from([0, 52.5, 52.6, -89.9]),
+        "longitude": st.sampled_from([179.95, -179.95, 13.4, 0]),
     }
 )
 patients = st.fixed_dictionaries(
@@ -77,7 +100,19 @@ def observation(given: dict[str, Any]) -> dict[str, Any]:
     if given["value"] is not None:
         unit = {"unit": given["unit"], "system": UCUM, "code": given["unit"]}
         resource["valueQuantity"] = {"value": given["value"]} | (unit if given["unit"] else {})
+    if given["components"]:
+        resource["component"] = [
+            {"code": {"coding": [{"system": "urn:s", "code": code}]}} | value
+            for code, value in given["components"]
+        ]
+    if given["text"]:
+        resource["text"] = {"status": "generated", "div": f"<div>{given['text']}</div>"}
     return resource
+
+
+def location(given: dict[str, Any]) -> dict[str, Any]:
+    position = {"latitude": given["latitude"], "longitude": given["longitude"]}
+    return {"resourceType": "Location", "id": given["id"], "position": position}
 
 
 def patient(given: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +138,7 @@ steps = st.lists(
     st.tuples(st.just("put"), observations.map(observation))
     | st.tuples(st.just("put"), patients.map(patient))
     | st.tuples(st.just("put"), risks.map(risk))
+    | st.tuples(st.just("put"), locations.map(location))
     | st.tuples(st.just("delete"), st.sampled_from(["a", "b", UUIDS[0]]))
     | st.tuples(st.sampled_from(["flush", "flush", "compact", "reopen", "reindex"]), st.none()),
     min_size=4,
@@ -137,6 +173,20 @@ OBSERVATIONS: list[list[tuple[str, str]]] = [
     [("value-quantity", "5.4||kg")],
     [("value-quantity", f"ge0|{UCUM}|")],
     [("value-quantity:missing", "true")],
+    [("value-quantity", f"5400|{UCUM}|ug")],
+    [("combo-value-quantity", f"lt1|{UCUM}|g"), ("code", "x")],
+    [("value-quantity", f"5.4|{UCUM}|no unit")],
+    [("code-value-quantity", f"x$5.4|{UCUM}|mg")],
+    [("code-value-quantity", "urn:s|x$gt5,y$lt0")],
+    [("component-code-value-quantity", f"urn:s|x$5.4|{UCUM}|mg")],
+    [("component-code-value-quantity", "y$5.4||mg")],
+    [("combo-code-value-quantity", f"x$ge5.4|{UCUM}|mg"), ("status", "final")],
+    [("combo-code-value-quantity", "urn:s|$ge5.4")],
+    [("combo-code-value-quantity:missing", "true")],
+    [("combo-code-value-concept", "x$z")],
+    [("combo-code-value-concept:missing", "false")],
+    [("_text", "bone")],
+    [("_text", "(bone OR metastases) and not liver")],
     [("_id", f"a,c,{UUIDS[0]}")],
     [("_id", "a,b"), ("code", "x")],
     [("_id", "a,b"), ("code:not", "x")],
@@ -149,7 +199,11 @@ PATIENTS: list[list[tuple[str, str]]] = [
     [("given:exact", "Ann")],
     [("given:exact", "bob")],
     [("name:contains", "n")],
-    [("name:contains", "'")],
+    [("name:contains", "o'n")],
+    [("phonetic", "bop")],
+    [("phonetic", "anne,zoé")],
+    [("age", "ge30"), ("name", "an")],
+    [("age", "lt50")],
     [("name:missing", "true")],
     [("given", "anna"), ("given", "bob")],
     [("birthdate", "1980")],
@@ -162,7 +216,15 @@ RISKS: list[list[tuple[str, str]]] = [
     [("probability", "0.25")],
     [("probability:missing", "true")],
 ]
+LOCATIONS: list[list[tuple[str, str]]] = [
+    [("near", "52.55|13.4|10|km")],
+    [("near", "0|180|20")],
+    [("near", "0|0|20015")],
+    [("near", "-90|0|12")],
+    [("near:missing", "true")],
+]
 SORTS = {
+    "Location": [""],
     "Observation": [
         *("", "_lastUpdated", "-_lastUpdated", "_id", "-_id", "date", "-date"),
         *("value-quantity", "-value-quantity,date", "date,-_lastUpdated"),
@@ -176,6 +238,7 @@ QUERIES = [
         ("Observation", OBSERVATIONS),
         ("Patient", PATIENTS),
         ("RiskAssessment", RISKS),
+        ("Location", LOCATIONS),
     )
     for criteria in many
 ]
@@ -203,7 +266,7 @@ def pages(lake: Lake, resource_type: str, params: list[tuple[str, str]], at: int
         page = lake.search(resource_type, [*params, ("_cursor", page.next)], at=at, strict=True)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, st.data())
 def test_both_tiers_answer_alike(steps: list[tuple[str, Any]], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory(prefix="chartlake-test-") as name, small_parts():

@@ -1,0 +1,47 @@
+"""The `Prefer` header: what a client wants back (R4 http.html#ops; RFC 7240)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+
+from schemas.outcomes import error
+
+RETURNS = ("minimal", "representation", "OperationOutcome")
+
+_SEPARATOR = re.compile(r"[,;]")
+
+
+class Preferences(NamedTuple):
+    """`returns` is one of `RETURNS` or empty; `strict`: refuse what is not known."""
+
+    returns: str = ""
+    strict: bool = False
+
+
+NONE = Preferences()
+
+
+def preferences(headers: Headers) -> Preferences:
+    """What the `Prefer` headers of a request say.
+
+    Of what is not known nothing is taken, as RFC 7240 says; but FhirError `not-supported` with
+    `handling=strict`.
+    """
+    if "prefer" not in headers:
+        return NONE
+    said: dict[str, str] = {}
+    for header in headers.getlist("prefer"):
+        for part in _SEPARATOR.split(header):
+            name, _, value = part.partition("=")
+            said.setdefault(name.strip().lower(), value.strip().strip('"'))
+    strict = said.get("handling", "") == "strict"
+    returns = said.get("return", "")
+    if returns and returns not in RETURNS:
+        if strict:
+            known = ", ".join(RETURNS)
+            raise error("not-supported", f"Prefer: return is one of {known}.", "Prefer")
+        returns = ""
+    return Preferences(returns, strict)

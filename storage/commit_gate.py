@@ -1,0 +1,49 @@
+"""The gate that commits pass: all at once, or one thread alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CommitGate:
+    """Lets many threads through side by side, until one wants to be alone."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._alone: int | None = None
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """A commit; waits while another thread is alone."""
+        me = threading.get_ident()
+        with self._changed:
+            while self._alone not in (None, me):
+                self._changed.wait()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                if self._alone is not None and not self._inside:
+                    self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else's commit is under way in the block, nor begins in it."""
+        me = threading.get_ident()
+        with self._changed:
+            while self._alone is not None:
+                self._changed.wait()
+            self._alone = me
+            while self._inside:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = None
+                self._changed.notify_all()
