@@ -9,6 +9,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
+from schemas.search_params import search_params
 from schemas.validate import validate
 from service.app import create_app
 from service.settings import load_settings
@@ -24,6 +25,14 @@ SAMPLES = {
     "reference": "Patient/1",
     "uri": "http://example.org",
 }
+
+
+def sample(resource_type: str, param: dict[str, Any]) -> str:
+    """A value that the parameter can have."""
+    if param["type"] == "composite":
+        components = search_params(resource_type)[param["name"]].components
+        return "$".join(SAMPLES[component.type] for component in components)
+    return "0|0|1|km" if param["type"] == "special" else SAMPLES[param["type"]]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def test_every_listed_parameter_is_applied(statement: dict[str, Any], tmp_path: 
     with Lake.open(tmp_path / "lake") as lake:
         for resource in statement["rest"][0]["resource"]:
             for param in resource["searchParam"]:
-                query = [(param["name"], SAMPLES[param["type"]])]
+                query = [(param["name"], sample(resource["type"], param))]
                 page = lake.search(resource["type"], query, strict=True)
                 assert page.total == 0
                 count += 1
@@ -59,6 +68,7 @@ def test_every_listed_type_can_be_created_by_its_client(statement: dict[str, Any
         "read",
         "vread",
         "update",
+        "patch",
         "delete",
         "history-instance",
         "history-type",
