@@ -23,6 +23,7 @@ ISSUE_CODES: dict[str, str] = {
     "conflict": "conflict",
     "precondition": "conflict",
     "too-large": "too-long",
+    "too-costly": "too-costly",
     "unsupported-media": "not-supported",
     "unprocessable": "processing",
     "not-supported": "not-supported",

@@ -23,6 +23,8 @@ from schemas.ucum_terms import MAX_LENGTH, UnitError, parse
 DIGITS = 34
 """Significant digits of an amount that was computed."""
 
+ONE = Decimal(1)
+
 # Digits and decimal places of a value; beyond, it is no amount of anything.
 _MAX_DIGITS = 1_000
 _MAX_MAGNITUDE = 1_000

@@ -40,6 +40,7 @@ STATUS: dict[str, int] = {
     "unsupported-media": 415,
     "business-rule": 422,
     "unprocessable": 422,
+    "too-costly": 422,
     "throttled": 429,
     "internal": 500,
     "unavailable": 503,

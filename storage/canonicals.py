@@ -16,7 +16,7 @@ from schemas.ids import is_id
 from schemas.outcomes import FhirError, error
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
-from schemas.terminology import built_in
+from schemas.terminology import Terminology, built_in
 from storage import audit_trail, erasures
 from storage.as_of import AsOf
 
@@ -30,6 +30,11 @@ Definition = dict[str, Any]
 
 Stamp = tuple[int, int]
 """The last version of a type, and the number of erasures: what was found holds while both do."""
+
+_TERMINOLOGY = ("CodeSystem", "ConceptMap", "ValueSet")
+
+# States of the terminology that are kept: now, and what a client that asks of the past looks at.
+_MAX_TERMINOLOGIES = 3
 
 _MAX_ENTRIES = 4_000
 _MAX_BYTES = 64 * 2**20
@@ -58,6 +63,7 @@ class Canonicals:
             OrderedDict()
         )
         self._bytes = 0
+        self._terminologies: OrderedDict[tuple[Stamp, ...], Terminology] = OrderedDict()
         # For each type: the commit, the last one when that was asked, the stamp.
         self._stamps: dict[str, tuple[int, int, Stamp]] = {}
 
@@ -73,6 +79,27 @@ class Canonicals:
         """
         t = self._lake.t if at is None else self._lake.at(at).t
         return self.found(resource_type, canonical, t, self.stamp(resource_type, t))
+
+    def terminology(self, *, at: AsOf | None = None) -> Terminology:
+        """What is known of codes as of `at`; the same object as long as nothing of it changed."""
+        t = self._lake.t if at is None else self._lake.at(at).t
+        stamps = {kind: self.stamp(kind, t) for kind in _TERMINOLOGY}
+        key = tuple(stamps.values())
+        with self._lock:
+            kept = self._terminologies.get(key)
+            if kept is not None:
+                self._terminologies.move_to_end(key)
+                return kept
+
+        def find(resource_type: str, canonical: str) -> Definition | None:
+            return self.found(resource_type, canonical, t, stamps[resource_type])
+
+        made = Terminology(find, lambda: self._maps(t))
+        with self._lock:
+            kept = self._terminologies.setdefault(key, made)
+            while len(self._terminologies) > _MAX_TERMINOLOGIES:
+                self._terminologies.popitem(last=False)
+        return kept
 
     def stamp(self, resource_type: str, t: int) -> Stamp:
         """What identifies the state of all resources of a type as of commit `t`.
@@ -121,6 +148,21 @@ class Canonicals:
             self._kept.clear()
             self._bytes = 0
             self._stamps.clear()
+            self._terminologies.clear()
+
+    def _maps(self, t: int) -> list[Definition]:
+        """All concept maps as of commit `t`. Raises FhirError `too-costly` for over 1,000."""
+        with audit_trail.AuditTrail("", "read", "R").active():
+            page = self._lake.search("ConceptMap", [("_count", str(_MAX_SAME_URL))], at=t)
+        if page.next:
+            raise error(
+                "too-costly",
+                f"There are over {_MAX_SAME_URL:,} concept maps; say which one by its url.",
+            )
+        stored = [version.resource() for version in page.versions]
+        known = {resource.get("url") for resource in stored}
+        own = (built_in.find("ConceptMap", url) for url in built_in.urls("ConceptMap"))
+        return [*stored, *(one for one in own if one is not None and one["url"] not in known)]
 
     def _look_up(self, resource_type: str, canonical: str, t: int) -> tuple[Definition | None, int]:
         # What is looked up for the sake of an answer is not given out: it goes to a trail that no
