@@ -18,7 +18,20 @@ from service.interactions import (
     update,
     vread,
 )
-from service.operations import cohorts, erase, health, jobs, nlp, notes, sql, timeline, validate
+from service.operations import (
+    cohorts,
+    erase,
+    health,
+    jobs,
+    nlp,
+    notes,
+    sql,
+    terminology_codes,
+    terminology_expand,
+    terminology_translate,
+    timeline,
+    validate,
+)
 from service.surface import Surface
 
 _HL7 = "http://hl7.org/fhir/OperationDefinition/"
@@ -34,6 +47,22 @@ FHIR_SURFACES = (
         definitions={"purge": _HL7 + "Patient-purge", "erase": _OWN + "Resource-erase"},
     ),
     Surface(validate.router, definitions={"validate": _HL7 + "Resource-validate"}),
+    Surface(
+        terminology_expand.router,
+        definitions={
+            "expand": _HL7 + "ValueSet-expand",
+            "validate-code": _HL7 + "ValueSet-validate-code",
+        },
+    ),
+    Surface(
+        terminology_codes.router,
+        definitions={
+            "lookup": _HL7 + "CodeSystem-lookup",
+            "validate-code": _HL7 + "CodeSystem-validate-code",
+            "subsumes": _HL7 + "CodeSystem-subsumes",
+        },
+    ),
+    Surface(terminology_translate.router, definitions={"translate": _HL7 + "ConceptMap-translate"}),
     Surface(timeline.router, definitions={"timeline": _OWN + "Patient-timeline"}),
     Surface(nlp.router, definitions={"nlp": _OWN + "DocumentReference-nlp"}),
     Surface(history.router, describes=history.describe),

@@ -71,7 +71,7 @@ class Terminology:
         try:
             return self._value_set(canonical, ())
         except TooDeep as reason:
-            return ValueSet({}, unknown=str(reason))
+            return ValueSet({"url": canonical}, unknown=str(reason))
 
     def compile(self, resource: Json) -> ValueSet:
         """A value set that is given as a resource."""

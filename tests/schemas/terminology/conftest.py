@@ -9,6 +9,7 @@ import pytest
 
 from schemas.terminology import Terminology, built_in
 
+STANDARD = "http://hl7.org/fhir/concept-properties#"
 ANIMALS = "http://example.org/animals"
 
 
@@ -23,9 +24,9 @@ def code_system(url: str = ANIMALS, content: str = "complete", **more: Any) -> d
         "caseSensitive": True,
         "property": [
             {"code": "legs", "type": "integer"},
-            {"code": "abstract", "uri": "http://hl7.org/fhir/concept-properties#notSelectable"},
-            {"code": "above", "uri": "http://hl7.org/fhir/concept-properties#parent"},
-            {"code": "gone", "uri": "http://hl7.org/fhir/concept-properties#inactive"},
+            {"code": "abstract", "type": "boolean", "uri": f"{STANDARD}notSelectable"},
+            {"code": "above", "type": "code", "uri": f"{STANDARD}parent"},
+            {"code": "gone", "type": "boolean", "uri": f"{STANDARD}inactive"},
         ],
         "concept": [
             {
