@@ -1,6 +1,6 @@
-"""The Patient compartments that a resource is in.
+"""R4's compartments, and the Patient compartments that a resource is in.
 
-https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+https://hl7.org/fhir/R4/compartmentdefinition.html
 """
 
 from __future__ import annotations
@@ -13,9 +13,18 @@ from schemas.index_values import IndexValue, ReferenceValue
 from schemas.search_values import extract_params
 from schemas.structure import load_definitions
 
-PATIENT_PARAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {kind: tuple(params) for kind, params in load_definitions("compartment_patient.json").items()}
+ITSELF = "{def}"
+"""Stands among the parameters of a compartment for the resource that the compartment is of."""
+
+COMPARTMENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        compartment: MappingProxyType({kind: tuple(params) for kind, params in members.items()})
+        for compartment, members in load_definitions("compartments.json").items()
+    }
 )
+"""Compartment → resource type → the search parameters that put a resource in one."""
+
+PATIENT_PARAMS: Mapping[str, tuple[str, ...]] = COMPARTMENTS["Patient"]
 """Resource type → the search parameters that put a resource in a Patient compartment."""
 
 

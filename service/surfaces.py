@@ -20,9 +20,13 @@ from service.interactions import (
 )
 from service.operations import (
     cohorts,
+    docref,
+    document,
     erase,
+    everything,
     health,
     jobs,
+    member_match,
     nlp,
     notes,
     sql,
@@ -64,6 +68,19 @@ FHIR_SURFACES = (
     ),
     Surface(terminology_translate.router, definitions={"translate": _HL7 + "ConceptMap-translate"}),
     Surface(timeline.router, definitions={"timeline": _OWN + "Patient-timeline"}),
+    Surface(everything.patient_router, definitions={"everything": _HL7 + "Patient-everything"}),
+    Surface(everything.encounter_router, definitions={"everything": _HL7 + "Encounter-everything"}),
+    Surface(
+        docref.router,
+        definitions={"docref": "http://hl7.org/fhir/us/core/OperationDefinition/docref"},
+    ),
+    Surface(document.router, definitions={"document": _HL7 + "Composition-document"}),
+    Surface(
+        member_match.router,
+        definitions={
+            "member-match": "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match"
+        },
+    ),
     Surface(nlp.router, definitions={"nlp": _OWN + "DocumentReference-nlp"}),
     Surface(history.router, describes=history.describe),
     Surface(vread.router),

@@ -21,6 +21,7 @@ from storage.conditions import Matches
 from storage.index_queue import await_index
 from storage.lake_at import LakeAt
 from storage.lake_upkeep import LakeUpkeep
+from storage.listing import ListingPage, Question
 from storage.operations import ANY_VERSION, Delete, Operation, Put, RefusedError, prepare
 from storage.packed_ids import pack
 from storage.process_trail import recorded
@@ -291,6 +292,14 @@ class Lake(LakeUpkeep):
             return reading.consumer_cursor(connection, name)
 
     # Answers over many resources
+
+    @recorded("listing", "E")
+    def listing(
+        self, question: Question, *, count: int, cursor: str | None = None, at: AsOf | None = None
+    ) -> ListingPage:
+        """A page of the answer to a question: a whole record (`storage.record`), a patient's
+        documents (`storage.documents`). See `storage.listing`."""
+        return self._listings.page(self.at(at), question, count, cursor)
 
     @recorded("snapshot", "E")
     def snapshot(self, at: AsOf | None = None) -> Snapshot:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from storage.listing import ListingPage, Question
 from storage.snapshot import Snapshot
 from storage.versions import Page, Version
 
@@ -88,6 +89,10 @@ class LakeAt:
     ) -> list[Version]:
         """See `Lake.changes`; those up to `t`."""
         return self.lake.changes(since_t, types=types, limit=limit, at=self.t)
+
+    def listing(self, question: Question, *, count: int, cursor: str | None = None) -> ListingPage:
+        """See `Lake.listing`."""
+        return self.lake.listing(question, count=count, cursor=cursor, at=self.t)
 
     def snapshot(self) -> Snapshot:
         """See `Lake.snapshot`."""

@@ -33,6 +33,7 @@ from storage.jobs import Jobs
 from storage.key_copies import KeyCopies
 from storage.keys import MasterKey
 from storage.lake_folder import LakeFolder
+from storage.listing import Listings
 from storage.new_segments import NewSegments
 from storage.private_files import FolderLock
 from storage.query.flushed import FlushedIndex
@@ -100,6 +101,7 @@ class OpenLake:
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
+        self._listings = Listings(self._cursors)
         self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
         self._gate = CommitGate()
@@ -144,6 +146,7 @@ class OpenLake:
         )
         self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, intake, eraser)
         eraser.listeners.append(lambda _erased: self._index.clear())
+        eraser.listeners.append(lambda _erased: self._listings.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())
         eraser.listeners.append(lambda _erased: writer.recent.forget())
         try:
@@ -163,6 +166,7 @@ class OpenLake:
         self._segments.close()
         self._hot_tables.forget()
         self._index.clear()
+        self._listings.clear()
         self.canonicals.clear()
         _forget_columns(self._segments.files.place)
 

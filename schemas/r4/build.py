@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 WANTED = (
-    "StructureDefinition-", "SearchParameter-", "CompartmentDefinition-patient",
+    "StructureDefinition-", "SearchParameter-", "CompartmentDefinition-",
     "ValueSet-", "CodeSystem-",
 )  # fmt: skip
 # Illustrations of the specification, not search parameters of it.
@@ -192,12 +192,19 @@ def search_parameters(definitions: list[Json]) -> list[Json]:
     return sorted(found, key=lambda parameter: (parameter["code"], parameter["url"]))
 
 
-def compartment(definitions: list[Json]) -> dict[str, list[str]]:
-    """Resource type → search parameters that put a resource in a Patient compartment."""
-    for definition in definitions:
-        if definition["resourceType"] == "CompartmentDefinition":
-            return {r["code"]: r["param"] for r in definition["resource"] if r.get("param")}
-    raise SystemExit("The package holds no CompartmentDefinition of Patient.")
+def compartments(definitions: list[Json]) -> dict[str, dict[str, list[str]]]:
+    """Compartment → resource type → search parameters that put a resource in it.
+
+    `{def}` stands for the resource that the compartment is of.
+    """
+    found = {
+        one["code"]: {r["code"]: r["param"] for r in one["resource"] if r.get("param")}
+        for one in definitions
+        if one["resourceType"] == "CompartmentDefinition" and one["id"] != "example"
+    }
+    if len(found) != 5:
+        raise SystemExit("The package does not hold the five CompartmentDefinitions of R4.")
+    return found
 
 
 def write(name: str, value: Any) -> None:
@@ -219,7 +226,7 @@ def main() -> None:
     write("structure.json.gz", table)
     write("required_bindings.json.gz", {url: sets[url] for url in used})
     write("search_parameters.json.gz", search_parameters(definitions))
-    write("compartment_patient.json", compartment(definitions))
+    write("compartments.json", compartments(definitions))
     write("element_flags.json.gz", element_flags(definitions, table))
 
 

@@ -1,0 +1,90 @@
+"""`$everything`: the whole record of a patient or an encounter, page by page.
+
+https://hl7.org/fhir/R4/patient-operation-everything.html,
+https://hl7.org/fhir/R4/encounter-operation-everything.html
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.ids import parse_instant
+from schemas.outcomes import error
+from schemas.structure import RESOURCE_TYPES
+from service.context import Context, Ctx
+from service.operations.arguments import Arguments, Given
+from service.operations.listing_bundle import PAGING, listing_response
+from storage.record import Scope
+
+patient_router = APIRouter()
+encounter_router = APIRouter()
+
+METHODS = ["GET", "POST"]
+
+_PARAMETERS = {
+    "Patient": ("start", "end", "_since", "_type", *PAGING),
+    "Encounter": ("_since", "_type", *PAGING),
+}
+
+
+@patient_router.api_route("/Patient/{id}/$everything", methods=METHODS, summary="a whole record")
+def patient_everything(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
+    """Searchset of the Patient compartment (matches) and what that refers to (includes).
+
+    Parameters: `start`, `end` (dates of care), `_since`, `_type`, `_count`, `at`. Each is honoured
+    or refused.
+    """
+    return answer(ctx, request, "Patient", id, given)
+
+
+@encounter_router.api_route(
+    "/Encounter/{id}/$everything", methods=METHODS, summary="a whole encounter"
+)
+def encounter_everything(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
+    """Searchset of the Encounter compartment and what that refers to, its patient among them."""
+    return answer(ctx, request, "Encounter", id, given)
+
+
+@patient_router.api_route("/Patient/$everything", methods=METHODS, summary="refused: name one")
+@encounter_router.api_route("/Encounter/$everything", methods=METHODS, include_in_schema=False)
+def of_all() -> Response:
+    """Refused (400): the records of all patients are an export, not a page of a search."""
+    raise error(
+        "not-supported",
+        "$everything is answered for one patient or encounter (Patient/ID/$everything), not for "
+        "all of them at once.",
+        "$everything",
+    )
+
+
+def answer(ctx: Context, request: Request, compartment: str, id: str, given: Arguments) -> Response:
+    """The page that the parameters ask for. Raises FhirError naming the parameter."""
+    given.only(*_PARAMETERS[compartment])
+    scope = _scope(compartment, id, given)
+    return listing_response(ctx, request, f"{compartment}/{id}/$everything", scope, given)
+
+
+def _scope(compartment: str, id: str, given: Arguments) -> Scope:
+    types = frozenset(given.words("_type"))
+    for name in types - RESOURCE_TYPES:
+        raise error("value", f"_type: {name[:64]!r} is not a resource type of FHIR R4.", "_type")
+    low_us, high_us = given.period()
+    return Scope(compartment, id, types, _since(given), low_us, high_us)
+
+
+def _since(given: Arguments) -> datetime | None:
+    text = given.text("_since")
+    if text is None:
+        return None
+    try:
+        # A `+` of an offset that came through an address unescaped is a space.
+        return parse_instant(text.replace(" ", "+"))
+    except ValueError:
+        raise error(
+            "value",
+            "_since is an instant such as 2026-05-01T12:00:00Z (with seconds and a zone).",
+            "_since",
+        ) from None
