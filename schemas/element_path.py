@@ -168,12 +168,21 @@ def _member(node: Member, root: Branch, text: str) -> list[Branch]:
     if isinstance(node.of, This) and node.name[0].isupper() and node.name in TYPES:
         # A type's name at the start: the context itself when it is of that type, else nothing.
         return [root] if node.name in (root.type, "Resource", "DomainResource") else []
-    found = []
-    for branch in _expand(node.of, root, text):
-        element = TYPES[branch.type].elements.get(node.name) if branch.type in TYPES else None
-        if element is None:
-            raise ValueError(f"FHIRPath {text!r}: {branch.type} has no element {node.name!r}")
-        found += [branch.then(Key(key), kind) for key, kind in element.json_names.items()]
+    starts = _expand(node.of, root, text)
+    found, lacking = [], None
+    for branch in starts:
+        table = TYPES.get(branch.type)
+        element = table.elements.get(node.name) if table is not None else None
+        if element is not None:
+            found += [branch.then(Key(key), kind) for key, kind in element.json_names.items()]
+        elif table is not None and node.name in table.json_names:
+            # `valueDateTime` for `value as dateTime`, as some profiles have it.
+            found.append(branch.then(Key(node.name), table.json_names[node.name][1]))
+        else:
+            lacking = branch.type
+    # Of a choice, one type may have what another has not.
+    if lacking is not None and not found:
+        raise ValueError(f"FHIRPath {text!r}: {lacking} has no element {node.name!r}")
     return found
 
 

@@ -5,9 +5,9 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -45,6 +45,8 @@ class SearchParam:
     url: str
     components: tuple[Component, ...] = ()
     indexed_as: tuple[str, ...] = ()
+    pending: Callable[[], str] | None = field(default=None, compare=False)
+    """Where it is not indexed yet: says how far that is. It cannot be searched by until then."""
 
     @property
     def kind(self) -> str:
@@ -210,6 +212,7 @@ def _load() -> tuple[dict[str, dict[str, SearchParam]], list[Unsupported]]:
 
 
 _BY_TYPE, _UNSUPPORTED = _load()
+_BY_URL = {one["url"]: one for one in load_definitions("search_parameters.json.gz")}
 
 UNSUPPORTED: tuple[Unsupported, ...] = tuple(_UNSUPPORTED)
 """Every parameter that R4 defines for a type and that is not evaluated, with the reason."""
@@ -223,7 +226,17 @@ def search_params(resource_type: str) -> Mapping[str, SearchParam]:
     return MappingProxyType(_BY_TYPE.get(resource_type, {}))
 
 
-@cache
 def param_branches(resource_type: str, code: str) -> tuple[Branch, ...]:
     """The compiled expression of a parameter. Raises KeyError for one that is not there."""
-    return tuple(branches(_BY_TYPE[resource_type][code].expression, resource_type))
+    return expression_branches(_BY_TYPE[resource_type][code].expression, resource_type)
+
+
+@lru_cache(maxsize=8192)
+def expression_branches(expression: str, resource_type: str) -> tuple[Branch, ...]:
+    """The compiled expression of a parameter of a type. Raises ValueError."""
+    return tuple(branches(expression, resource_type))
+
+
+def by_url(url: str) -> dict[str, Any] | None:
+    """R4's own definition with a canonical URL: `code`, `type`, `base`, `expression`, `target`."""
+    return _BY_URL.get(url.partition("|")[0])

@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -28,7 +28,12 @@ from schemas.index_values import (
     TokenValue,
     UriValue,
 )
-from schemas.search_params import STORAGE_PARAMS, param_branches, search_params
+from schemas.search_params import (
+    STORAGE_PARAMS,
+    SearchParam,
+    expression_branches,
+    search_params,
+)
 from schemas.value_converters import Converter
 
 __all__ = [
@@ -79,12 +84,15 @@ def extract(resource: dict[str, Any]) -> list[IndexValue]:
     return list(dict.fromkeys(extract_repeated(resource)))
 
 
-def extract_repeated(resource: dict[str, Any]) -> list[IndexValue]:
-    """As `extract`, but a value that the resource repeats may be there more than once."""
+def extract_repeated(resource: dict[str, Any], tree: Node | None = None) -> list[IndexValue]:
+    """As `extract`, but a value that the resource repeats may be there more than once.
+
+    `tree`: the parameters of the resource's type; R4's own when it is None.
+    """
     kind = resource.get("resourceType")
     if not isinstance(kind, str):
         return []
-    return _values(value_tree(kind), resource)
+    return _values(value_tree(kind) if tree is None else tree, resource)
 
 
 def extract_params(resource: dict[str, Any], params: tuple[str, ...]) -> list[IndexValue]:
@@ -135,21 +143,22 @@ def _act(action: Action, items: list[Any], out: list[IndexValue]) -> None:
 @cache
 def value_tree(resource_type: str) -> Node:
     """The parameters of a resource type, by the JSON keys that lead to their values."""
-    return _merged(resource_type, search_params(resource_type))
+    known = search_params(resource_type)
+    return merged_tree(known, known)
 
 
 @cache
 def _tree_of(resource_type: str, params: tuple[str, ...]) -> Node:
-    return _merged(resource_type, params)
+    return merged_tree(search_params(resource_type), params)
 
 
-def _merged(resource_type: str, params: Iterable[str]) -> Node:
+def merged_tree(known: Mapping[str, SearchParam], codes: Iterable[str]) -> Node:
+    """The parameters of some codes, by the JSON keys that lead to their values."""
     root = Node()
-    known = search_params(resource_type)
-    for code in params:
+    for code in codes:
         if code in STORAGE_PARAMS or code not in known or known[code].indexed_as:
             continue
-        for branch in param_branches(resource_type, code):
+        for branch in expression_branches(known[code].expression, known[code].base):
             convert = value_converters.converter(known[code], branch)
             if convert is None:
                 continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from service import erasing, errors
+from service import erasing, errors, search_indexing
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
@@ -38,7 +38,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes, policy=Policy.of(settings))
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)
-    jobs = JobRunner(lake.jobs, erasing.handlers(lake))
+    jobs = JobRunner(lake.jobs, {**erasing.handlers(lake), **search_indexing.handlers(lake)})
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -46,6 +46,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
         anchor.start()
         if not lake.read_only:
             jobs.start()
+            search_indexing.follow(lake, jobs)
         yield
         jobs.stop()
         anchor.stop()

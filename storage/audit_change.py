@@ -45,6 +45,16 @@ def recorder(log: AuditLog, record: AuditRecord, operations: Sequence[Prepared])
     return append
 
 
+def both(first: Also, second: Also) -> Also:
+    """One after the other."""
+
+    def add(batch: CommitBatch, position: Position, stored: Commit) -> None:
+        first(batch, position, stored)
+        second(batch, position, stored)
+
+    return add
+
+
 def of_process(operations: Sequence[Prepared]) -> AuditRecord:
     """The record of a change that no request or command is known for: a program's own."""
     name = "transaction"

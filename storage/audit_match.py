@@ -20,9 +20,11 @@ from schemas.search_values import (
     normalized,
 )
 from schemas.structure import RESOURCE_TYPES
+from schemas.value_converters import OF_TYPE
 from storage.index import TEXT, date, token, uri
 from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import split, unescape
+from storage.query.special_values import Clause, word_clauses
 
 Meets = Callable[[Any], bool]
 """Of one value of the criterion's parameter."""
@@ -30,7 +32,7 @@ Meets = Callable[[Any], bool]
 
 def value_param(criterion: Criterion) -> str:
     """The parameter whose values a criterion looks at."""
-    return criterion.param.removesuffix(TEXT).removesuffix(":identifier")
+    return criterion.param.removesuffix(TEXT).removesuffix(":identifier").removesuffix(OF_TYPE)
 
 
 def matcher(criterion: Criterion) -> Callable[[Sequence[IndexValue]], bool]:
@@ -39,6 +41,8 @@ def matcher(criterion: Criterion) -> Callable[[Sequence[IndexValue]], bool]:
         wanted = criterion.values == ("false",)
         return lambda values: bool(values) == wanted
     try:
+        if criterion.kind == "words":
+            return _narrative(word_clauses(criterion.values))
         tests = [_test(criterion, text) for text in criterion.values]
     except ValueError as failure:
         raise bad_value(criterion.given, str(failure)) from None
@@ -51,9 +55,20 @@ def matcher(criterion: Criterion) -> Callable[[Sequence[IndexValue]], bool]:
     return meets
 
 
+def _narrative(clauses: Sequence[Clause]) -> Callable[[Sequence[IndexValue]], bool]:
+    def meets(values: Sequence[IndexValue]) -> bool:
+        there = {value.normalized for value in values if isinstance(value, StringValue)}
+        return all(there.isdisjoint(words) == unwanted for words, unwanted in clauses)
+
+    return meets
+
+
 def _test(criterion: Criterion, text: str) -> Meets:
     if criterion.param.endswith(TEXT):
         return _words(text, criterion.modifier)
+    if criterion.modifier == "of-type":
+        token.probes(0, text, lambda _text: None, "of-type")  # Raises ValueError.
+        return lambda _value: False  # Events of the log have no identifiers with a type.
     test = {
         "token": lambda: _token(text, criterion.param),
         "string": lambda: _string(text, criterion.modifier),

@@ -8,10 +8,11 @@ threads that the product starts for itself have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
@@ -118,9 +119,14 @@ class AuditTrail:
             if len(self._patients) < _REMEMBERED_PATIENTS:
                 self._patients[patient] = None
 
-    def asked_by(self, resource_type: str, names: Iterable[str]) -> None:
+    def asked_by(
+        self,
+        resource_type: str,
+        names: Iterable[str],
+        params: Callable[[str], Mapping[str, Any]] = search_params,
+    ) -> None:
         """Search parameters, without their values. Names that are none are not repeated either."""
-        known = search_params(resource_type) if resource_type in RESOURCE_TYPES else {}
+        known = params(resource_type) if resource_type in RESOURCE_TYPES else {}
         bare = (name.partition(":")[0].partition(".")[0] for name in names)
         found = (name if name in known or name in _COMMON else "(unknown)" for name in bare)
         self.parameters = tuple(dict.fromkeys((*self.parameters, *found)))[:_MAX_PARAMETERS]

@@ -136,6 +136,12 @@ CREATE TABLE erasure (
   job TEXT NOT NULL
 );
 CREATE TABLE erased_version (v INTEGER PRIMARY KEY, type INTEGER NOT NULL);
+CREATE TABLE search_definition (
+  id TEXT PRIMARY KEY,
+  version_id INTEGER NOT NULL,
+  params TEXT NOT NULL,
+  ready INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage import audit_trail, conditions, erasures, history, reading
 from storage.as_of import AsOf
-from storage.audit_change import of_process, recorder
+from storage.audit_change import both, of_process, recorder
 from storage.audit_event import number_of, refusal
 from storage.audit_record import AuditRecord
 from storage.conditions import Matches
@@ -27,9 +27,11 @@ from storage.packed_ids import pack
 from storage.process_trail import recorded
 from storage.query import search
 from storage.recent_versions import Guard, OvertakenError
+from storage.search_definitions import TYPE as SEARCH_PARAMETER
 from storage.snapshot import Snapshot
 from storage.verify import Finding
 from storage.versions import Commit, Page, Version
+from storage.writer_jobs import Also
 
 if TYPE_CHECKING:
     from storage.analytics.cohort import CohortResult
@@ -105,15 +107,45 @@ class Lake(LakeUpkeep):
             if number_of(*identity) is not None:
                 raise refusal(identity[1])
         self._flusher.relieve()
+        # The gate first, then the definitions: who is alone at the gate may change definitions too.
+        with self._gate.passing():
+            if all(_identity(one)[0] != SEARCH_PARAMETER for one in operations):
+                return self._store(operations, cursor, audit, guards)
+            commit = self._definitions.transact(
+                operations, lambda also: self._store(operations, cursor, audit, guards, also)
+            )
+        for listener in self.on_definitions:
+            listener()
+        return commit
+
+    def _store(
+        self,
+        operations: Sequence[Operation],
+        cursor: tuple[str, int] | None,
+        audit: AuditRecord | None,
+        guards: Sequence[Guard],
+        also: Also | None = None,
+    ) -> Commit:
+        with self._definitions.writing():
+            return self._prepared(operations, cursor, audit, guards, also)
+
+    def _prepared(
+        self,
+        operations: Sequence[Operation],
+        cursor: tuple[str, int] | None,
+        audit: AuditRecord | None,
+        guards: Sequence[Guard],
+        also: Also | None,
+    ) -> Commit:
         prepared = prepare(operations, self._index_rows)
         if not prepared:
             return self._writer.transact(prepared, cursor)
         trail = audit_trail.current() if audit is None else None
         record = audit or (trail.change() if trail is not None else of_process(prepared))
-        with self._gate.passing():
-            commit = self._writer.transact(
-                prepared, cursor, recorder(self._audit, record, prepared), guards
-            )
+        change = recorder(self._audit, record, prepared)
+        if also is not None:
+            change = both(change, also)
+        commit = self._writer.transact(prepared, cursor, change, guards)
         if trail is not None:
             trail.changed()
         return commit
@@ -243,8 +275,9 @@ class Lake(LakeUpkeep):
         t = self._at(at)
         trail = audit_trail.current()
         if trail is not None:
-            trail.asked_by(resource_type, (name for name, _ in params))
+            trail.asked_by(resource_type, (name for name, _ in params), self.search_params)
         await_index(self._database, None if self.read_only else self._writer, t)
+        known = self._definitions.params
         with self._database.reading() as connection:
 
             def stored(params: Sequence[tuple[str, str]], t: int) -> Page:
@@ -258,6 +291,7 @@ class Lake(LakeUpkeep):
                     resource_type,
                     params,
                     strict=strict,
+                    known=known,
                 )
 
             if resource_type != "AuditEvent" or not audit_log:

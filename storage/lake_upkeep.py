@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from storage import audit_trail, statistics, verify
+from schemas.param_set import ParamSet
+from storage import audit_trail, index_definitions, statistics, verify
 from storage.audit import Head
 from storage.audit_spool import SPOOL_KEY, SpoolCodec
 from storage.audit_verify import verify_chain
@@ -18,6 +19,7 @@ from storage.backup.take import BackupReport, take
 from storage.erase.references import Key
 from storage.erase.target import ERASE, PURGE, Target
 from storage.index_queue import await_index
+from storage.jobs import Job
 from storage.open_lake import OpenLake
 from storage.reindex import Reindex
 from storage.spool_verify import verify_spool
@@ -111,6 +113,7 @@ class LakeUpkeep(OpenLake):
                 lambda connection: verify_chain(self._audit, connection, anchor),
                 sample=sample,
                 checked=checked,
+                params=self._definitions.params,
             )
         codec = SpoolCodec(self._keystore.secret(SPOOL_KEY), self._keystore.lake_id)
         spool = self.folder.audit_spool
@@ -118,9 +121,50 @@ class LakeUpkeep(OpenLake):
 
     def reindex(self) -> None:
         """Rebuild the search index from the bodies, while others search and write."""
-        rebuilding = Reindex(self._database, self._writer, self._bodies, self._terms)
+        self._definitions.wait_for_earlier_writes()
+        pending = self._definitions.pending
+        with self._alone():
+            self._reindexing().run(self._segments)
+        self._definitions.mark_ready(self._writer, pending)
+
+    # Search parameters of the lake's own
+
+    @property
+    def search_params(self) -> ParamSet:
+        """The parameters that each type can be searched by: R4's own, and those that were added.
+
+        One that is not indexed yet is among them, `pending`: it cannot be searched by.
+        """
+        return self._definitions.params
+
+    def accept_indexing(self) -> Job | None:
+        """A job for the parameters that are not indexed yet; None when there are none such."""
+        return index_definitions.accept(self.jobs, self._definitions)
+
+    def index_definitions(self, job: Job, stopping: Callable[[], bool]) -> dict[str, Any]:
+        """Do the job: see `storage.index_definitions`. Raises IndexStopped, JobCancelled."""
+        return index_definitions.run(
+            job,
+            self.jobs,
+            self._definitions,
+            self._reindexing(),
+            self._segments,
+            self._writer,
+            self._alone,
+            stopping,
+        )
+
+    def _reindexing(self) -> Reindex:
+        params = self._definitions
+        return Reindex(
+            self._database, self._writer, self._bodies, self._terms, lambda: params.params
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No segment is made or replaced within."""
         with self._rewriter.alone(), self._flusher.paused():
-            rebuilding.run(self._segments)
+            yield
 
     def backup(self, folder: Path) -> BackupReport:
         """Copy what is new in this lake into a folder of backups; see `storage.backup`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from schemas.outcomes import error
-from storage import as_of, audit_trail, database_renewal
+from storage import as_of, audit_trail, database_renewal, reading
 from storage.as_of import AsOf
 from storage.audit import AuditLog
 from storage.audit_change import opening
@@ -40,6 +40,8 @@ from storage.query.flushed import FlushedIndex
 from storage.query.page import Cursors
 from storage.retirement import Retirement
 from storage.rewrite import Rewriter
+from storage.search_definitions import TYPE as SEARCH_PARAMETER
+from storage.search_definitions import SearchDefinitions, current_definitions
 from storage.segment_store import SegmentStore
 from storage.settling import Settler
 from storage.snapshot import HotTables
@@ -98,6 +100,13 @@ class OpenLake:
         self._segments = SegmentStore(files, self._keystore, self._database)
         self._terms = Terms(lambda work: self._writer.run(work, index=False))
         self._index_rows = DirectRows(self._terms.id)
+        self._definitions = SearchDefinitions(
+            self._database, self._index_rows, read_only=self.read_only
+        )
+        with self._database.reading() as connection:
+            self._definitions.load(connection)
+        self.on_definitions: list[Callable[[], None]] = []
+        """Called after search parameters were added, changed or taken away."""
         self._bodies = Bodies(self._terms, self._segments.bodies)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
@@ -149,17 +158,38 @@ class OpenLake:
         eraser.listeners.append(lambda _erased: self._listings.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())
         eraser.listeners.append(lambda _erased: writer.recent.forget())
+        eraser.listeners.append(self._forget_definitions)
         try:
             flusher.start()
             # What was done before is recorded before.
             intake.start()
             self._accesses.add([opening(audit_trail.current())]).result()
+            self._reconcile_definitions()
             compactor.start()
         except BaseException:
             intake.stop()
             flusher.stop()
             writer.close()
             raise
+
+    def _reconcile_definitions(self) -> None:
+        """Let the search parameters be those that the lake's SearchParameters define."""
+        with self._database.reading() as connection:
+            current = current_definitions(connection)
+
+        def read(id: str) -> dict[str, Any]:
+            t = self._writer.position.t
+            with self._database.reading() as connection, audit_trail.unobserved():
+                found = reading.read(connection, self._bodies, SEARCH_PARAMETER, id, t)
+            return found.resource()
+
+        self._definitions.reconcile(self._writer, current, read)
+
+    def _forget_definitions(self, erased: frozenset[tuple[str, str]]) -> None:
+        if any(resource_type == SEARCH_PARAMETER for resource_type, _ in erased):
+            self._reconcile_definitions()
+            for listener in self.on_definitions:
+                listener()
 
     def _forget(self) -> None:
         """Let go of what is kept in memory: what an erasure took out may be in it."""

@@ -7,12 +7,13 @@ meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
 import numpy as np
 
+from schemas.param_set import ParamSet
 from schemas.parse import parse_resource
 from storage import index
 from storage.database import Database
@@ -33,21 +34,51 @@ _BODIES_BATCH = 500
 class Reindex:
     """One rebuilding. The caller keeps segments from being made or replaced meanwhile."""
 
-    def __init__(self, database: Database, writer: Writer, bodies: Bodies, terms: Terms) -> None:
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        bodies: Bodies,
+        terms: Terms,
+        params: Callable[[], ParamSet],
+    ) -> None:
+        """`params`: what is to be indexed."""
+        self._params = params
         self._database = database
         self._writer = writer
         self._bodies = bodies
         self._terms = terms
 
-    def run(self, store: SegmentStore) -> None:
-        """Index everything again. Raises FhirError when a segment cannot be read."""
+    def run(
+        self,
+        store: SegmentStore,
+        types: frozenset[str] | None = None,
+        progress: Callable[[int], None] = lambda _done: None,
+    ) -> None:
+        """Index everything again, or the versions of some types alone.
+
+        `progress` is told how many versions are done. Raises FhirError when a segment cannot be
+        read, and what `progress` raises.
+        """
+        self._done, self._progress = 0, progress
         with self._database.reading() as connection:
             segments = store.all(connection)
         for segment in segments:
-            self._segment(segment)
+            if types is None or segment.resource_type in types:
+                self._segment(segment)
         known = {segment.id for segment in segments}
         self._writer.run(lambda connection: index.drop_strays(connection, known))
-        self._hot()
+        self._hot(types)
+
+    def count(self, store: SegmentStore, types: frozenset[str]) -> int:
+        """How many versions `run` will index."""
+        with self._database.reading() as connection:
+            flushed: list[int] = [
+                connection.execute("SELECT rows FROM segment WHERE id = ?", (one.id,)).get
+                for one in store.all(connection)
+                if one.resource_type in types
+            ]
+            return sum(flushed) + len(self._hot_versions(connection, types))
 
     def _segment(self, segment: Segment) -> None:
         parts = self._parts(versions_in(segment))
@@ -72,6 +103,7 @@ class Reindex:
     def _rows(self, versions: Sequence[int] | np.ndarray) -> list[index.Rows | None]:
         """What the index has to have of some versions; None for deletions and what was erased."""
         found: dict[int, index.Rows | None] = {}
+        params = self._params()
         for start in range(0, len(versions), _BODIES_BATCH):
             batch = np.array(versions[start : start + _BODIES_BATCH], np.int64)
             with self._database.reading() as connection:
@@ -84,28 +116,39 @@ class Reindex:
                 found[row[0]] = (
                     None
                     if version.deleted
-                    else index.rows(parse_resource(version.body), self._terms.id)
+                    else index.rows(parse_resource(version.body), self._terms.id, params)
                 )
+            self._done += len(batch)
+            self._progress(self._done)
         return [found.get(int(v)) for v in versions]
 
-    def _hot(self) -> None:
+    def _hot(self, types: frozenset[str] | None) -> None:
         """Hot versions, and rows of versions that are not hot."""
         with self._database.reading() as connection:
-            last_v = connection.execute("SELECT ifnull(max(v), 0) FROM version").get
-            types: list[Any] = connection.execute("SELECT type FROM resource_count").fetchall()
-            hot = [
-                v
-                for (number,) in types
-                for (v,) in connection.execute(
-                    "SELECT v FROM version WHERE type = ? AND v > ? AND v <= ?",
-                    (number, flushed_v(connection, number), last_v),
-                )
-            ]
-            indexed = index.hot_versions(connection, last_v)
-        for batch in _batches(sorted(indexed.difference(hot)), _HOT_BATCH):
+            hot = self._hot_versions(connection, types)
+            strays: set[int] = set()
+            if types is None:
+                last_v = connection.execute("SELECT ifnull(max(v), 0) FROM version").get
+                strays = index.hot_versions(connection, last_v).difference(hot)
+        for batch in _batches(sorted(strays), _HOT_BATCH):
             self._replace(batch, [None] * len(batch))
         for batch in _batches(sorted(hot), _HOT_BATCH):
             self._replace(batch, self._rows(batch))
+
+    def _hot_versions(self, connection: apsw.Connection, types: frozenset[str] | None) -> list[int]:
+        """The hot versions of some types, up to the last one."""
+        numbers: list[Any] = connection.execute(
+            "SELECT c.type, t.text FROM resource_count c JOIN term t ON t.id = c.type"
+        ).fetchall()
+        return [
+            v
+            for number, resource_type in numbers
+            if types is None or resource_type in types
+            for (v,) in connection.execute(
+                "SELECT v FROM version WHERE type = ? AND v > ?",
+                (number, flushed_v(connection, number)),
+            )
+        ]
 
     def _replace(self, versions: Sequence[int], rows: Sequence[index.Rows | None]) -> None:
         def replace(connection: apsw.Connection) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 import pyarrow as pa
 
+from schemas.param_set import R4, ParamSet
 from storage import former_segments
 from storage.database import Database
 from storage.index_check import DATABASE, IndexCheck
@@ -50,6 +51,7 @@ def verify(
     *,
     sample: int | None = None,
     checked: Counter[str] | None = None,
+    params: ParamSet = R4,
 ) -> list[Finding]:
     """Everything found wrong, in one consistent state of the lake; empty when nothing is.
 
@@ -88,7 +90,7 @@ def verify(
         found += audit(connection)
         checked["audit events"] += connection.execute("SELECT count(*) FROM audit").get
         if not broken:
-            check = IndexCheck(connection, terms, bodies, sample)
+            check = IndexCheck(connection, terms, bodies, sample, params)
             # What cannot be read at all is not mended by working it out again.
             found += [
                 Finding(place, problem, of_index=place != DATABASE)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from schemas.outcomes import error
-from schemas.search_params import search_params
 from service.context import Context, Ctx, ResourceType
 from service.representation import holder_of
 from service.request_body import media_type, read_limited
@@ -59,10 +58,11 @@ def answer(resource_type: str, params: Params, ctx: Ctx, request: Request) -> Re
     return fhir_bytes(found.body, request, 200, **found.headers)
 
 
-def describe(_ctx: Context, resource_type: str) -> Mapping[str, Any]:
+def describe(ctx: Context, resource_type: str) -> Mapping[str, Any]:
     """Members of `rest.resource` in the CapabilityStatement."""
     params = [
         {"name": param.code, "definition": param.url, "type": param.type}
-        for param in sorted(search_params(resource_type).values(), key=lambda p: p.code)
+        for param in sorted(ctx.lake.search_params(resource_type).values(), key=lambda p: p.code)
+        if param.pending is None
     ]
     return {"searchParam": params}

@@ -71,7 +71,7 @@ def answer(ctx: Context, request: Request, id: str, given: Arguments) -> Respons
             'other patients or nowhere"'
         )
     if persist:
-        stored = ctx.ingest.create(body, "Bundle").version
+        stored = ctx.ingest.create(ctx.ingest.parse(body, "Bundle")).stored
         body = stored.body
         headers |= version_headers(stored)
         headers["Location"] = f"{ctx.base(request)}/Bundle/{stored.id}"

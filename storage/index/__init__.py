@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 import numpy as np
 
+from schemas.param_set import R4, ParamSet
 from schemas.search_values import extract_repeated
 from storage.index import parts
 from storage.index.direct_rows import DirectRows
@@ -43,9 +44,10 @@ def create_tables(connection: apsw.Connection) -> None:
     connection.execute(parts.DDL)
 
 
-def rows(resource: dict[str, Any], intern: Intern) -> Rows:
+def rows(resource: dict[str, Any], intern: Intern, params: ParamSet = R4) -> Rows:
     """The index rows of a resource; `intern` gives the number of a text."""
-    return rows_of(resource["resourceType"], extract_repeated(resource), intern)
+    kind = resource["resourceType"]
+    return rows_of(kind, extract_repeated(resource, params.tree(kind)), intern)
 
 
 def insert(connection: apsw.Connection, v: int, rows: Rows) -> None:

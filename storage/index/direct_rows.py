@@ -21,6 +21,7 @@ from schemas.element_path import Branch, Evaluator
 from schemas.folding import normalized
 from schemas.ids import parse_reference
 from schemas.index_values import IndexValue, ReferenceValue
+from schemas.param_set import R4, ParamSet
 from schemas.path_functions import Computed, Refers, Where, reference_type
 from schemas.search_values import Action, Node, value_tree
 from schemas.value_converters import (
@@ -332,6 +333,12 @@ class DirectRows:
     def __init__(self, intern: Intern) -> None:
         self.intern = intern
         self._numbers: dict[str, _Numbers] = {}
+        # The parameters in use, and the places of those types that have others than R4's own.
+        self._known: tuple[ParamSet, dict[str, _Place]] = R4, {}
+
+    def use(self, params: ParamSet) -> None:
+        """From now on index these parameters."""
+        self._known = params, {kind: _place(params.tree(kind)) for kind in params.types}
 
     def of(self, resource: dict[str, Any]) -> tuple[Rows, str | None]:
         """The rows of a resource of a known type, and the patient whose record it belongs to.
@@ -343,7 +350,7 @@ class DirectRows:
         if numbers is None:
             numbers = self._numbers[kind] = _Numbers(kind, self.intern)
         found = _Found(numbers, self.intern)
-        place = _place_of(kind)
+        place = self._known[1].get(kind) or _place_of(kind)
         values: list[IndexValue] = []
         _walk(place, resource, found, values)
         _act(place.rest, [resource], values)

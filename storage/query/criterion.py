@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from schemas.outcomes import FhirError, error
-from schemas.search_params import SearchParam, search_params
+from schemas.search_params import SearchParam, expression_branches, search_params
 from schemas.structure import RESOURCE_TYPES
 from schemas.value_converters import OF_TYPE
 from storage.index import TEXT
@@ -30,6 +30,8 @@ _MODIFIERS: dict[str, frozenset[str]] = {
     "uri": frozenset({"below", "above"}),
     "reference": frozenset({"identifier", "below", "above"}),
 }
+
+_OF_CANONICALS = ("below", "above")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def criterion(
             raise unsupported(given, "it has no modifiers")
         return Criterion(given, name, name, "", values)
     found = known[name]
+    require_ready(given, found)
     if modifier == "missing":
         if values not in (("true",), ("false",)):
             raise bad_value(given, "true or false is needed")
@@ -88,6 +91,8 @@ def criterion(
             raise unsupported(given, f"a {found.type} parameter has no such modifier here")
         if found.targets and modifier not in found.targets:
             raise unsupported(given, f"it never refers to {modifier}")
+    if modifier in _OF_CANONICALS and found.type == "reference" and not _is_canonical(found):
+        raise unsupported(given, "it has no canonicals, whose versions this is of")
     if modifier == "identifier":
         return Criterion(given, given, "token", "", values, found)
     if modifier == "text":
@@ -95,6 +100,21 @@ def criterion(
     if modifier == "of-type":
         return Criterion(given, name + OF_TYPE, "token", modifier, values, found)
     return Criterion(given, name, found.kind, modifier, values, found)
+
+
+def _is_canonical(param: SearchParam) -> bool:
+    branches = expression_branches(param.expression, param.base)
+    return any(branch.type in ("canonical", "uri") for branch in branches)
+
+
+def require_ready(given: str, param: SearchParam) -> None:
+    """Refuse (`unavailable`) a parameter by which what is stored is not indexed yet."""
+    if param.pending is not None:
+        raise error(
+            "unavailable",
+            f"{given[:64]!r} cannot be searched by yet: {param.pending()}.",
+            given[:64],
+        )
 
 
 def unsupported(given: str, reason: str) -> FhirError:

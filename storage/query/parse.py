@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from schemas.outcomes import error
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
-from storage.query.criterion import ID, LAST_UPDATED, Criterion, Known, bad_value, criterion
+from storage.query.criterion import (
+    ID,
+    LAST_UPDATED,
+    Criterion,
+    Known,
+    bad_value,
+    criterion,
+    require_ready,
+)
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 1000
@@ -103,6 +111,8 @@ def _sort(resource_type: str, text: str | None, params: Known) -> tuple[SortKey,
                 "_lastUpdated and parameters of type date, string, number or quantity.",
                 "_sort",
             )
+        if known is not None:
+            require_ready("_sort", known)
         keys.append(SortKey(name, kind, descending))
     return tuple(keys)
 

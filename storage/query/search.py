@@ -9,7 +9,9 @@ import apsw
 import numpy as np
 
 from schemas.outcomes import error
+from schemas.search_params import search_params
 from storage.hot_rows import flushed_v as newest_flushed
+from storage.query.criterion import Known
 from storage.query.flushed import FlushedIndex, FlushedMatches
 from storage.query.order import by_version, ordered
 from storage.query.page import Cursors, Position
@@ -31,9 +33,10 @@ def search(
     params: Sequence[tuple[str, str]],
     *,
     strict: bool,
+    known: Known = search_params,
 ) -> Page:
     """One page of the resources that meet `params` as of `t`, or as of the cursor's commit."""
-    query = parse(resource_type, params, strict=strict)
+    query = parse(resource_type, params, strict=strict, known=known)
     question = _question(query)
     after: Position | None = None
     if query.cursor is not None:

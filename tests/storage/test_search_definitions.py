@@ -1,0 +1,288 @@
+"""Search parameters that are added to a lake: indexed as a job, complete or refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.outcomes import FhirError
+from storage.index_definitions import IndexStopped
+from storage.lake import Delete, Lake, Put
+
+EYES = "http://example.org/eyes"
+Make = Any
+
+
+def definition(id: str = "eyes", **changes: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "SearchParameter",
+        "id": id,
+        "url": f"http://example.org/SearchParameter/{id}",
+        "name": "Eyes",
+        "status": "active",
+        "description": "colour of the eyes",
+        "code": "eyes",
+        "base": ["Patient"],
+        "type": "token",
+        "expression": f"Patient.extension('{EYES}').value.ofType(code)",
+    } | changes
+
+
+def patient(id: str, colour: str) -> dict[str, Any]:
+    eyes = {"url": EYES, "valueCode": colour}
+    return {"resourceType": "Patient", "id": id, "extension": [eyes]}
+
+
+def found(lake: Lake, *params: tuple[str, str], kind: str = "Patient") -> set[str]:
+    return {version.id for version in lake.search(kind, params, strict=True).versions}
+
+
+def index(lake: Lake) -> None:
+    job = lake.accept_indexing()
+    assert job is not None
+    result = lake.index_definitions(job, lambda: False)
+    lake.jobs.update(job.id, state="completed", result=result)
+
+
+def test_what_was_stored_before_is_found_once_it_is_indexed_and_never_in_part(
+    lake: Lake, tmp_path: Path
+) -> None:
+    lake.transact([Put(patient("a", "blue")), Put(patient("b", "green"))])
+    lake.flush()
+    lake.transact([Put(patient("c", "blue"))])
+    before = lake.t
+    with pytest.raises(FhirError, match="not a search parameter"):
+        found(lake, ("eyes", "blue"))
+    lake.transact([Put(definition())])
+    lake.transact([Put(patient("d", "blue"))])
+    with pytest.raises(FhirError) as refused:
+        found(lake, ("eyes", "blue"))
+    assert refused.value.category == "unavailable"
+    job = lake.accept_indexing()
+    assert job is not None and lake.accept_indexing() is None
+    with pytest.raises(FhirError, match=job.id):
+        found(lake, ("eyes:missing", "true"))
+    lake.index_definitions(job, lambda: False)
+    assert lake.jobs.get(job.id).progress == {"done": 4, "total": 4}
+    assert found(lake, ("eyes", "blue")) == {"a", "c", "d"}
+    assert found(lake, ("eyes:not", "blue")) == {"b"}
+    assert lake.search("Patient", [("eyes", "blue")], at=before).total == 2
+    assert lake.verify() == []
+    # Whatever is stored from now on is indexed at once, and moves with its version.
+    lake.transact([Put(patient("b", "blue"))])
+    assert found(lake, ("eyes", "blue")) == {"a", "b", "c", "d"}
+    lake.flush()
+    lake.compact()
+    assert found(lake, ("eyes", "blue")) == {"a", "b", "c", "d"}
+    assert lake.verify() == []
+
+
+def test_it_is_there_after_a_restart_and_for_processes_that_only_read(tmp_path: Path) -> None:
+    with Lake.open(tmp_path / "lake") as lake:
+        lake.transact([Put(patient("a", "blue"))])
+        lake.transact([Put(definition())])
+        with Lake.open(tmp_path / "lake", read_only=True) as reader:
+            with pytest.raises(FhirError, match="not indexed yet"):
+                found(reader, ("eyes", "blue"))
+            index(lake)
+            assert found(reader, ("eyes", "blue")) == {"a"}
+            lake.transact([Delete("SearchParameter", "eyes")])
+            with pytest.raises(FhirError, match="not a search parameter"):
+                found(reader, ("eyes", "blue"))
+            lake.transact([Put(definition(code="eye-colour"))])
+            with pytest.raises(FhirError, match="not indexed yet"):
+                found(reader, ("eye-colour", "blue"))
+    with Lake.open(tmp_path / "lake") as lake:
+        lake.transact([Put(patient("b", "blue"))])
+        with pytest.raises(FhirError, match="not indexed yet"):
+            found(lake, ("eye-colour", "blue"))
+        lake.reindex()
+        assert found(lake, ("eye-colour", "blue")) == {"a", "b"}
+        assert lake.accept_indexing() is None
+        assert lake.verify() == []
+
+
+def test_changing_retiring_deleting_and_erasing_take_effect(lake: Lake) -> None:
+    lake.transact([Put(patient("a", "blue") | {"gender": "male"}), Put(definition())])
+    index(lake)
+    # Another text, the same meaning: nothing to do.
+    lake.transact([Put(definition(description="of the iris"))])
+    assert found(lake, ("eyes", "blue")) == {"a"}
+    lake.transact([Put(definition(expression="Patient.gender"))])
+    with pytest.raises(FhirError, match="cannot be searched by yet"):
+        found(lake, ("eyes", "male"))
+    index(lake)
+    assert found(lake, ("eyes", "male")) == {"a"} and not found(lake, ("eyes", "blue"))
+    lake.transact([Put(definition(status="retired"))])
+    assert lake.search("Patient", [("eyes", "male")]).ignored == ["eyes"]
+    assert lake.verify() == []
+    lake.transact([Put(definition())])
+    index(lake)
+    assert found(lake, ("eyes", "blue")) == {"a"}
+    told: list[None] = []
+    lake.on_definitions.append(lambda: told.append(None))
+    lake.erase([("SearchParameter", "eyes")], reason="a test")
+    assert lake.search("Patient", [("eyes", "male")]).ignored == ["eyes"]
+    assert told and lake.verify() == []
+
+
+def test_a_job_that_stops_begins_anew(lake: Lake) -> None:
+    lake.transact([Put(patient("a", "blue"))])
+    lake.transact([Put(definition())])
+    job = lake.accept_indexing()
+    assert job is not None
+    with pytest.raises(IndexStopped):
+        lake.index_definitions(job, lambda: True)
+    with pytest.raises(FhirError, match="cannot be searched by yet"):
+        found(lake, ("eyes", "blue"))
+    lake.index_definitions(job, lambda: False)
+    assert found(lake, ("eyes", "blue")) == {"a"}
+
+
+def test_what_is_stored_while_it_is_added_is_indexed(lake: Lake) -> None:
+    """Writers race with the definition and the job; nothing is left out."""
+    stored: list[str] = []
+    stop = threading.Event()
+
+    def write(name: str) -> None:
+        while not stop.is_set():
+            id = f"{name}{len(stored)}"
+            lake.transact([Put(patient(id, "blue"))])
+            stored.append(id)
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in "xyz"]
+    for writer in writers:
+        writer.start()
+    try:
+        for turn in range(3):
+            lake.transact([Put(definition(code=f"eyes-{turn}"))])
+            index(lake)
+            lake.flush()
+            seen = set(stored)
+            page = lake.search("Patient", [(f"eyes-{turn}", "blue"), ("_count", "1000")])
+            assert seen <= {version.id for version in page.versions}
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert lake.search("Patient", [("eyes-2", "blue")]).total == len(set(stored))
+    assert lake.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"code": "1 x"}, "SearchParameter.code"),
+        ({"code": "_mine"}, "SearchParameter.code"),
+        ({"code": "name"}, "SearchParameter.code"),
+        ({"type": "special"}, "SearchParameter.type"),
+        ({"base": ["Nothing"]}, "SearchParameter.base[0]"),
+        ({"expression": ""}, "SearchParameter.expression"),
+        ({"expression": "Patient.colour"}, "SearchParameter.expression"),
+        ({"expression": "Patient.name.("}, "SearchParameter.expression"),
+        ({"expression": "Observation.code"}, "SearchParameter.expression"),
+        ({"type": "quantity", "expression": "Patient.name"}, "SearchParameter.expression"),
+        ({"type": "composite"}, "SearchParameter.component"),
+        (
+            {"type": "composite", "component": [{"definition": "http://x", "expression": "a"}] * 2},
+            "SearchParameter.component[0].definition",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_place(
+    lake: Lake, changes: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(FhirError) as refused:
+        lake.transact([Put(definition(**changes)), Put(patient("a", "blue"))])
+    assert refused.value.category == "unprocessable"
+    assert place in {place for issue in refused.value.issues for place in issue.expression}
+    # Nothing of the transaction was stored, nothing has an effect; a draft may say anything.
+    assert lake.t == 0 and lake.accept_indexing() is None
+    lake.transact([Put(definition(**changes, status="draft"))])
+    assert lake.accept_indexing() is None
+
+
+def test_two_definitions_of_one_code_are_refused(lake: Lake) -> None:
+    lake.transact([Put(definition())])
+    with pytest.raises(FhirError, match="Another one defines this code for Patient"):
+        lake.transact([Put(definition("other"))])
+    lake.transact([Put(definition("other", base=["Person"], expression="Person.gender"))])
+    with pytest.raises(FhirError, match="Another one"):
+        lake.transact([Put(definition("third")), Delete("SearchParameter", "other")])
+    lake.transact([Put(definition("third")), Delete("SearchParameter", "eyes")])
+    assert lake.search_params("Patient")["eyes"].url.endswith("third")
+
+
+def test_a_composite_of_added_parameters(lake: Lake) -> None:
+    both = definition(
+        "both",
+        code="kind-size",
+        base=["Observation"],
+        type="composite",
+        expression="Observation.component",
+        component=[
+            {"definition": "http://example.org/SearchParameter/kind", "expression": "code"},
+            {
+                "definition": "http://hl7.org/fhir/SearchParameter/Observation-value-quantity",
+                "expression": "value.ofType(Quantity)",
+            },
+        ],
+    )
+    kind = definition(
+        "kind", code="kind", base=["Observation"], expression="Observation.component.code"
+    )
+    lake.transact(
+        [
+            Put(both),
+            Put(kind),
+            Put(
+                {
+                    "resourceType": "Observation",
+                    "id": "o",
+                    "component": [
+                        {"code": {"coding": [{"code": "x"}]}, "valueQuantity": {"value": 1}},
+                        {"code": {"coding": [{"code": "y"}]}, "valueQuantity": {"value": 2}},
+                    ],
+                }
+            ),
+        ]
+    )
+    index(lake)
+    assert found(lake, ("kind-size", "x$1"), kind="Observation") == {"o"}
+    assert not found(lake, ("kind-size", "x$2"), kind="Observation")
+
+
+def test_the_search_parameters_of_us_core(lake: Lake) -> None:
+    data = os.environ.get("CHARTLAKE_DATA")
+    if not data:
+        pytest.skip("CHARTLAKE_DATA is not set: no US Core package")
+    path = Path(data) / "conformance/us-core/us_core_610.tgz"
+    with tarfile.open(path) as package:
+        definitions = [
+            json.loads(package.extractfile(member).read())  # type: ignore[union-attr]
+            for member in package
+            if member.name.rpartition("/")[2].startswith("SearchParameter-")
+        ]
+    race = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race"
+    coding = {"system": "urn:oid:2.16.840.1.113883.6.238", "code": "2106-3", "display": "White"}
+    white = {"url": race, "extension": [{"url": "ombCategory", "valueCoding": coding}]}
+    lake.transact([Put({"resourceType": "Patient", "id": "w", "extension": [white]})])
+    lake.flush()
+    lake.transact([Put(one) for one in definitions])
+    index(lake)
+    added = {
+        (base, one["code"])
+        for one in definitions
+        for base in one["base"]
+        if one["code"] in lake.search_params(base)
+    }
+    assert added == {(base, one["code"]) for one in definitions for base in one["base"]}
+    assert found(lake, ("race", "2106-3")) == {"w"}
+    assert not found(lake, ("ethnicity", "2106-3"))
+    assert lake.verify() == []
