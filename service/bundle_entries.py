@@ -234,7 +234,12 @@ def _versioned(version: Version) -> dict[str, str]:
 
 
 def answered_entry(answer: Answer) -> bytes:
-    """The response entry of a request that was answered as outside of a Bundle."""
+    """The response entry of a request that was answered as outside of a Bundle.
+
+    Raises FhirError `not-acceptable` for an answer that cannot be part of a Bundle in JSON.
+    """
+    if answer.body and "json" not in answer.headers.get("content-type", ""):
+        raise error("not-acceptable", "Inside a Bundle all answers have the form of the Bundle.")
     response: dict[str, Any] = {"status": status_text(answer.status)}
     for name, header in (("location", "location"), ("etag", "etag")):
         if header in answer.headers:
@@ -246,7 +251,6 @@ def answered_entry(answer: Answer) -> bytes:
             parsedate_to_datetime(answer.headers["last-modified"])
         )
     tail = canonical_bytes({"response": response})
-    is_json = "json" in answer.headers.get("content-type", "")
-    if answer.body and is_json:
+    if answer.body:
         return b'{"resource":' + answer.body + b"," + tail[1:]
     return tail

@@ -6,15 +6,16 @@ from fastapi import Request
 from starlette.responses import Response
 
 from schemas.outcomes import Issue, error, operation_outcome
-from service.changes.asked import GENERAL, Done, Params
+from service.changes.asked import Done, Params
 from service.prefer import preferences
+from service.representation import REPRESENTATION_PARAMETERS
 from service.responses import fhir_resource, version_headers, write_response
 
 
 def query_condition(request: Request) -> Params | None:
     """The search parameters of the address, if there are any: they make the change conditional."""
     params = request.query_params.multi_items()
-    return tuple((name, value) for name, value in params if name not in GENERAL) or None
+    return tuple(one for one in params if one[0] not in REPRESENTATION_PARAMETERS) or None
 
 
 def needed_condition(request: Request) -> Params:

@@ -122,7 +122,7 @@ class Ingest:
         if reference.kind == "conditional":
             raise error(
                 "value",
-                "A conditional reference is resolved inside a transaction only; name the patient.",
+                "A conditional reference is not resolved here; name the patient.",
                 "DocumentReference.subject",
             )
         if reference.kind != "relative" or reference.resource_type != "Patient":

@@ -20,6 +20,7 @@ from starlette.types import Message
 from schemas.outcomes import FhirError, Issue
 from schemas.parse import parse_json
 from service.errors import STATUS, unexpected
+from service.representing import Representing
 
 _KEPT = (b"host", b"x-forwarded-proto", b"x-forwarded-host")
 
@@ -59,7 +60,8 @@ class SubRequests:
         """`request`: the one that carries the Bundle; its address gives the links of answers."""
         self._scope = request.scope
         self._app = request.app
-        self._routes = ExceptionMiddleware(self._app.router, self._app.exception_handlers)
+        routes = ExceptionMiddleware(self._app.router, self._app.exception_handlers)
+        self._routes = Representing(routes)
         self._runner: asyncio.Runner | None = None
 
     def __enter__(self) -> Self:
@@ -134,4 +136,6 @@ class SubRequests:
                 "fastapi_middleware_astack": stack,
             }
             await self._routes(scope, receive, send)
+        if method == "HEAD" and status < 400:
+            parts.clear()  # As the HTTP server does.
         return Answer(status, answered, b"".join(parts))

@@ -60,43 +60,57 @@ class Guard:
 
 
 class RecentVersions:
-    """All versions after commit `since_t`, in order; added to by the writer, read by anyone."""
+    """All versions after commit `since_t`, by type; added to by the writer, read by anyone."""
 
     def __init__(self, t: int) -> None:
         """`t`: the last commit so far."""
-        # One object, replaced as a whole: a reader has a list that goes with its `since_t`.
-        self._kept: tuple[int, list[Recent]] = (t, [])
-        self._bytes = 0
+        # One object, replaced as a whole: a reader has lists that go with its `since_t`.
+        self._kept: tuple[int, dict[int, list[Recent]]] = (t, {})
+        self._last_t = t
+        self._count = self._bytes = 0
         self._lock = threading.Lock()
 
     def add(self, versions: Sequence[Recent]) -> None:
         """The versions of a group that was committed."""
+        if not versions:
+            return
         with self._lock:
-            kept = self._kept[1]
-            kept += versions
-            self._bytes += sum(len(version[3]) for version in versions)
-            if len(kept) > _MAX_VERSIONS or self._bytes > _MAX_BYTES:
-                half = kept[len(kept) // 2 :]
-                since_t = half[0][0]
-                # A commit is kept whole or not at all.
-                kept = [version for version in half if version[0] > since_t]
-                self._bytes = sum(len(version[3]) for version in kept)
-                self._kept = (since_t, kept)
+            _, kept = self._kept
+            for version in versions:
+                kept.setdefault(version[1], []).append(version)
+                self._bytes += len(version[3])
+            self._count += len(versions)
+            self._last_t = versions[-1][0]
+            if self._count > _MAX_VERSIONS or self._bytes > _MAX_BYTES:
+                self._drop_older_half(kept)
+
+    def _drop_older_half(self, kept: dict[int, list[Recent]]) -> None:
+        commits = sorted(version[0] for versions in kept.values() for version in versions)
+        since_t = commits[len(commits) // 2]  # A commit is kept whole or not at all.
+        newer = {
+            number: [version for version in versions if version[0] > since_t]
+            for number, versions in kept.items()
+        }
+        self._count = sum(map(len, newer.values()))
+        self._bytes = sum(len(v[3]) for versions in newer.values() for v in versions)
+        self._kept = (since_t, newer)
 
     def forget(self) -> None:
         """Keep nothing of what was committed so far: some of it was erased."""
         with self._lock:
-            since_t, kept = self._kept
-            self._kept = (kept[-1][0] if kept else since_t, [])
-            self._bytes = 0
+            self._kept = (self._last_t, {})
+            self._count = self._bytes = 0
 
     def overtakes(self, guard: Guard, group: Iterable[Recent] = ()) -> bool:
         """Whether a later version, or one of the `group` to be committed, may concern the guard."""
         since_t, kept = self._kept
         if guard.since_t < since_t:
             return True
-        for place in range(len(kept) - 1, -1, -1):
-            version = kept[place]
+        if guard.type_number is None:
+            return self._last_t > guard.since_t or any(map(guard.concerns, group))
+        versions = kept.get(guard.type_number, ())
+        for place in range(len(versions) - 1, -1, -1):
+            version = versions[place]
             if version[0] <= guard.since_t:
                 break
             if guard.concerns(version):

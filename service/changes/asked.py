@@ -10,15 +10,12 @@ from urllib.parse import parse_qsl
 from schemas.ids import is_id
 from schemas.outcomes import FhirError, Issue, error
 from service.changes.patch_document import Patch
+from service.representation import REPRESENTATION_PARAMETERS
 from service.whole_number import whole_number
 from storage.lake import ANY_VERSION, Version
 
 Resource = dict[str, Any]
 Params = tuple[tuple[str, str], ...]
-
-
-# About the answer, or the client's own business: not about which resource is meant.
-GENERAL = frozenset({"_format", "_pretty"})
 
 
 class Places(NamedTuple):
@@ -83,7 +80,7 @@ class Done(NamedTuple):
 def condition_of(query: str, place: str) -> Params:
     """The parameters of a conditional interaction's search. Raises FhirError `invalid`."""
     given = parse_qsl(query.lstrip("?"), keep_blank_values=True)
-    params = [(name, value) for name, value in given if name not in GENERAL]
+    params = [(name, value) for name, value in given if name not in REPRESENTATION_PARAMETERS]
     if not params:
         raise error("invalid", "There is no search parameter in the condition.", place)
     return tuple(params)

@@ -227,8 +227,8 @@ def _placed(refused: RefusedError, change: Change) -> FhirError:
 
 def _with_id(resource: Resource, id: str) -> Resource:
     """A copy with the id, which stands right behind the type."""
-    copy: Resource = {"resourceType": resource["resourceType"], "id": id}
-    copy.update((name, value) for name, value in resource.items() if name not in copy)
+    copy = {"resourceType": resource["resourceType"], "id": id, **resource}
+    copy["id"] = id
     return copy
 
 

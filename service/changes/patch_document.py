@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from schemas.fhirpath_patch import apply_fhirpath_patch, read_fhirpath_patch
 from schemas.json_merge_patch import apply_merge_patch, read_merge_patch
 from schemas.json_patch import apply_json_patch, read_json_patch
 from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes, parse_json, parse_resource
+from service.request_body import FHIR_JSON_TYPES
 
 Resource = dict[str, Any]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
-FHIR_JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
-
 _FORMATS = f"{JSON_PATCH}, {MERGE_PATCH}, or application/fhir+json with Parameters (FHIRPath Patch)"
 
 
@@ -113,6 +113,17 @@ def _merge_patch(document: Any, place: str) -> Patch:
     return Patch(partial(apply_merge_patch, patch=read_merge_patch(document, place)))
 
 
+def parameters_patch(resource: Resource, place: str = "Parameters") -> Patch:
+    """The patch in a resource that was sent as such: a FHIRPath Patch.
+
+    Raises FhirError `unsupported-media` for any other resource, `invalid`.
+    """
+    if resource.get("resourceType") != "Parameters":
+        raise error("unsupported-media", f"In XML a patch is Parameters; else it is {_FORMATS}.")
+    return fhirpath_patch(resource, place)
+
+
 def fhirpath_patch(parameters: Resource, place: str) -> Patch:
     """A FHIRPath Patch. Raises FhirError `invalid` for what is none."""
-    raise error("not-supported", "FHIRPath Patch is not supported; send a JSON Patch.", place)
+    operations = read_fhirpath_patch(parameters, place)
+    return Patch(partial(apply_fhirpath_patch, operations=operations))

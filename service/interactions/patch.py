@@ -6,15 +6,23 @@ Which of them a body is says its Content-Type, see `service.changes.patch_docume
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from schemas.fhir_xml_parser import from_xml
 from schemas.outcomes import error
 from service.change_requests import change_response, needed_condition, refuse_params
 from service.changes.asked import Change, parse_if_match
-from service.changes.patch_document import JSON_PATCH, MERGE_PATCH, Patch, read_patch
+from service.changes.patch_document import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    Patch,
+    parameters_patch,
+    read_patch,
+)
 from service.context import Ctx, ResourceType
 from service.prefer import preferences
-from service.request_body import media_type, read_limited
+from service.request_body import FHIR_XML_TYPES, media_type, read_limited
 
 router = APIRouter()
 
@@ -22,11 +30,18 @@ STATEMENT = {"patchFormat": [JSON_PATCH, MERGE_PATCH, "application/fhir+json"]}
 
 
 async def patch_body(request: Request) -> Patch:
-    """Dependency: the patch in the body. Raises `unsupported-media` (415) for XML, among others."""
+    """Dependency: the patch in the body.
+
+    Raises `unsupported-media` (415) for an XML Patch, among others; Parameters may be XML.
+    """
     kind, charset = media_type(request.headers.get("content-type"))
     if charset not in (None, "utf-8", "utf8", "us-ascii"):
-        raise error("unsupported-media", f"JSON is UTF-8; charset {charset} is not accepted.")
-    return read_patch(await read_limited(request, request.app.state.settings.max_body_bytes), kind)
+        raise error("unsupported-media", f"A patch is UTF-8; charset {charset} is not accepted.")
+    body = await read_limited(request, request.app.state.settings.max_body_bytes)
+    if kind in FHIR_XML_TYPES:
+        parameters = await run_in_threadpool(from_xml, body)
+        return parameters_patch(parameters)
+    return read_patch(body, kind)
 
 
 PatchBody = Annotated[Patch, Depends(patch_body)]
