@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from schemas.search_params import SearchParam, search_params
-from schemas.search_values import Node, merged_tree, value_tree
+from schemas.search_values import Node, indexed_codes, merged_tree, value_tree
 
 
 class ParamSet:
@@ -40,7 +40,7 @@ class ParamSet:
             return value_tree(resource_type)
         tree = self._trees.get(resource_type)
         if tree is None:
-            tree = self._trees[resource_type] = merged_tree(found, found)
+            tree = self._trees[resource_type] = merged_tree(found, indexed_codes(found))
         return tree
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from schemas import value_converters
+from schemas.fhirpath_values import fhirpath_reason, followed
 from schemas.outcomes import FhirError, Issue
 from schemas.search_params import (
     Component,
@@ -173,18 +173,17 @@ def _problems(param: SearchParam) -> Iterator[Issue]:
                 "code",
             )
         return
-    reason = unsupported_reason(param)
-    if reason is None and not param.components and not _readable(param):
-        reason = f"nothing that it finds in a {param.base} can be read as a {param.type}"
+    reason = _reason(param)
     if reason is not None:
         yield _issue("value", f"For {param.base}: {reason}.", "expression")
 
 
-def _readable(param: SearchParam) -> bool:
-    return any(
-        value_converters.converter(param, branch) is not None
-        for branch in expression_branches(param.expression, param.base)
-    )
+def _reason(param: SearchParam) -> str | None:
+    """Why the expression cannot be used, or None when it can."""
+    reason = unsupported_reason(param)
+    if param.components or (reason is None and followed(param) is not None):
+        return reason
+    return fhirpath_reason(param)
 
 
 def _is_of_r4(param: SearchParam) -> bool:

@@ -164,14 +164,22 @@ def component_branches(
     return of_resource, tuple(branches(text, resource_type if of_resource else root.type))
 
 
+# Kinds that are not sorted by: their values may stand under the names of others.
+_UNITED = frozenset({"composite", "token"})
+
+
 def _union(param: SearchParam, others: Mapping[str, SearchParam]) -> tuple[str, ...]:
-    """Composites that have all values of this one, and no others."""
+    """Parameters that have all values of this one, and no others."""
+    wanted = set(branches(param.expression, param.base))
+    if len(wanted) < 2:
+        return ()
     shared = [
         (other.code, set(branches(other.expression, other.base)))
         for other in others.values()
-        if other.code != param.code and other.components == param.components
+        if other.code != param.code
+        and other.type == param.type
+        and other.components == param.components
     ]
-    wanted = set(branches(param.expression, param.base))
     within = [(code, found) for code, found in shared if found < wanted]
     return tuple(code for code, _ in within) if _covers(within, wanted) else ()
 
@@ -206,7 +214,7 @@ def _load() -> tuple[dict[str, dict[str, SearchParam]], list[Unsupported]]:
                     Unsupported(param.code, param.type, resource_type, reason, param.url)
                 )
         for code, param in found.items():
-            if param.components:
+            if param.type in _UNITED:
                 found[code] = replace(param, indexed_as=_union(param, found))
     return by_type, unsupported
 

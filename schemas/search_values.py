@@ -15,6 +15,7 @@ from typing import Any
 from schemas import value_converters
 from schemas.composite_values import CompositeOf
 from schemas.element_path import Key, Step
+from schemas.fhirpath_values import FhirPathValues, followed
 from schemas.folding import normalized
 from schemas.index_values import (
     CompositeValue,
@@ -31,7 +32,6 @@ from schemas.index_values import (
 from schemas.search_params import (
     STORAGE_PARAMS,
     SearchParam,
-    expression_branches,
     search_params,
 )
 from schemas.value_converters import Converter
@@ -144,7 +144,12 @@ def _act(action: Action, items: list[Any], out: list[IndexValue]) -> None:
 def value_tree(resource_type: str) -> Node:
     """The parameters of a resource type, by the JSON keys that lead to their values."""
     known = search_params(resource_type)
-    return merged_tree(known, known)
+    return merged_tree(known, indexed_codes(known))
+
+
+def indexed_codes(known: Mapping[str, SearchParam]) -> list[str]:
+    """The parameters that have values of their own."""
+    return [code for code, param in known.items() if not param.indexed_as]
 
 
 @cache
@@ -156,9 +161,14 @@ def merged_tree(known: Mapping[str, SearchParam], codes: Iterable[str]) -> Node:
     """The parameters of some codes, by the JSON keys that lead to their values."""
     root = Node()
     for code in codes:
-        if code in STORAGE_PARAMS or code not in known or known[code].indexed_as:
+        if code in STORAGE_PARAMS or code not in known:
             continue
-        for branch in expression_branches(known[code].expression, known[code].base):
+        found = followed(known[code])
+        if found is None:
+            values = FhirPathValues(known[code].expression, known[code].type)
+            root.actions.append(Action(code, values, ()))
+            continue
+        for branch in found:
             convert = value_converters.converter(known[code], branch)
             if convert is None:
                 continue

@@ -33,7 +33,7 @@ from schemas.index_values import (
 )
 from schemas.search_params import SearchParam, component_branches
 from schemas.spoken_words import sounds, words_of_xhtml
-from schemas.structure import TYPES
+from schemas.structure import RESOURCE_TYPES, TYPES
 from schemas.value_sets import system_of
 
 Out = list[IndexValue]
@@ -276,7 +276,8 @@ def in_base_units(
     """An interval (JSON numbers, None: open) in base units; None for what is no unit of UCUM."""
     if system != UCUM or code is None:
         return None
-    least, most = _base(low, code), _base(high, code)
+    least = _base(low, code)
+    most = least if high is low else _base(high, code)
     unit = most if least is None else least
     if unit is None or (least is None and low is not None) or (most is None and high is not None):
         return None
@@ -288,12 +289,12 @@ def in_base_units(
 
 
 def _base(value: Any, code: str) -> tuple[float, str] | None:
-    return _in_base(Decimal(value), code) if type(value) in (Decimal, int) else None
+    return _in_base(value, code) if type(value) in (Decimal, int) else None
 
 
 @lru_cache(maxsize=65_536)
-def _in_base(value: Decimal, code: str) -> tuple[float, str] | None:
-    found = ucum.canonical(value, code)
+def _in_base(value: Decimal | int, code: str) -> tuple[float, str] | None:
+    found = ucum.canonical(Decimal(value), code)
     return None if found is None else (float(found[0]), found[1])
 
 
@@ -418,6 +419,13 @@ def _extension(kind: str) -> Converter:
 
 
 _EXTENSIONS = {kind: _extension(kind) for kind in ("token", "string", "reference", "date")}
+
+
+def of_type(kind: str, type_name: str) -> Converter | None:
+    """How a value of a FHIR type becomes index values of a kind; None where R4 has no meaning."""
+    if type_name in RESOURCE_TYPES:
+        type_name = "Resource"
+    return _CONVERTERS.get((kind, type_name))
 
 
 _BY_KIND = {"position": _position, "words": _narrative, "phonetic": _sounds, "age": None}

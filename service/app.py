@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from service import erasing, errors, search_indexing
+from service import bulk_changes, erasing, errors, search_indexing
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
@@ -38,7 +38,12 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes, policy=Policy.of(settings))
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)
-    jobs = JobRunner(lake.jobs, {**erasing.handlers(lake), **search_indexing.handlers(lake)})
+    handlers = {
+        **erasing.handlers(lake),
+        **search_indexing.handlers(lake),
+        **bulk_changes.handlers(lake, ingest),
+    }
+    jobs = JobRunner(lake.jobs, handlers)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

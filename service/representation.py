@@ -173,14 +173,19 @@ def _refuse_includes(params: Params) -> None:
 class Holder:
     """What is known of a request's `Asked` while it is dealt with; a form may add to it."""
 
-    def __init__(self, wanted: Asked, accept: str, target: Target) -> None:
-        self.asked = wanted
+    def __init__(self, wanted: Asked, accept: str, target: Target, *, nested: bool = False) -> None:
+        """`nested`: the answer is for an entry of a Bundle, which has the form of the Bundle."""
         self._accept = accept
         self._target = target
+        self.nested = nested
+        self.asked = self._in_its_place(wanted)
 
     def take(self, params: Params) -> None:
         """Take the parameters of the address and of a form body. Raises FhirError, see `asked`."""
-        self.asked = asked(params, self._accept, self._target)
+        self.asked = self._in_its_place(asked(params, self._accept, self._target))
+
+    def _in_its_place(self, wanted: Asked) -> Asked:
+        return replace(wanted, form="json", pretty=False) if self.nested else wanted
 
     def put(self, scope: Scope) -> None:
         """Make it known to the routes."""

@@ -23,8 +23,10 @@ _FHIR = "application/fhir+json"
 class Representing:
     """ASGI middleware around the routes, authentication included: errors have that form too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, nested: bool = False) -> None:
+        """`nested`: the answers are for the entries of a Bundle, whose form is that of all."""
         self.app = app
+        self.nested = nested
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its answer as it was asked for."""
@@ -37,7 +39,7 @@ class Representing:
         params = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
         target = Target.of(scope["method"], parts)
         try:
-            holder = Holder(asked(params, accept, target), accept, target)
+            holder = Holder(asked(params, accept, target), accept, target, nested=self.nested)
         except FhirError as failure:
             response = outcome_response(failure)
             form = refusal_form(params, accept)
@@ -83,7 +85,10 @@ class _Answer:
         if body:
             failed = start["status"] >= 400
             try:
-                body = await run_in_threadpool(self._holder.bytes_of, body, failed=failed)
+                if self._holder.nested:  # In a worker thread already.
+                    body = self._holder.bytes_of(body, failed=failed)
+                else:
+                    body = await run_in_threadpool(self._holder.bytes_of, body, failed=failed)
             except FhirError as failure:
                 if self._scope["method"] in ("GET", "HEAD") or failure.category != "not-acceptable":
                     await outcome_response(failure)(self._scope, self._receive, self._send)

@@ -61,7 +61,7 @@ class SubRequests:
         self._scope = request.scope
         self._app = request.app
         routes = ExceptionMiddleware(self._app.router, self._app.exception_handlers)
-        self._routes = Representing(routes)
+        self._routes = Representing(routes, nested=True)
         self._runner: asyncio.Runner | None = None
 
     def __enter__(self) -> Self:

@@ -19,6 +19,8 @@ from service.interactions import (
     vread,
 )
 from service.operations import (
+    bulk_delete,
+    bulk_patch,
     cohorts,
     docref,
     document,
@@ -81,6 +83,8 @@ FHIR_SURFACES = (
             "member-match": "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match"
         },
     ),
+    Surface(bulk_delete.router, writes=True, definitions={"bulk-delete": _OWN + "bulk-delete"}),
+    Surface(bulk_patch.router, writes=True, definitions={"bulk-patch": _OWN + "bulk-patch"}),
     Surface(nlp.router, definitions={"nlp": _OWN + "DocumentReference-nlp"}),
     Surface(history.router, describes=history.describe),
     Surface(vread.router),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schemas.ids import is_id
@@ -17,7 +19,7 @@ from schemas.outcomes import FhirError, error
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
 from schemas.terminology import Terminology, built_in
-from storage import audit_trail, erasures
+from storage import audit_trail
 from storage.as_of import AsOf
 
 if TYPE_CHECKING:
@@ -48,6 +50,15 @@ _EMPTY_BYTES = 200
 _STATUSES = {"active": 2, "draft": 1, "unknown": 1, "retired": 0}
 
 
+@dataclass(frozen=True, slots=True)
+class _Stamps:
+    """Stamps of types as of commit `t`, read when `now` was the last commit."""
+
+    t: int
+    now: int
+    by_type: dict[str, Stamp]
+
+
 class Canonicals:
     """The definitions of one lake; safe to use from many threads.
 
@@ -64,8 +75,8 @@ class Canonicals:
         )
         self._bytes = 0
         self._terminologies: OrderedDict[tuple[Stamp, ...], Terminology] = OrderedDict()
-        # For each type: the commit, the last one when that was asked, the stamp.
-        self._stamps: dict[str, tuple[int, int, Stamp]] = {}
+        self._types: set[str] = set()
+        self._stamps = _Stamps(-1, -1, {})
 
     def find(
         self, resource_type: str, canonical: str, *, at: AsOf | None = None
@@ -83,8 +94,8 @@ class Canonicals:
     def terminology(self, *, at: AsOf | None = None) -> Terminology:
         """What is known of codes as of `at`; the same object as long as nothing of it changed."""
         t = self._lake.t if at is None else self._lake.at(at).t
-        stamps = {kind: self.stamp(kind, t) for kind in _TERMINOLOGY}
-        key = tuple(stamps.values())
+        key = tuple(self.stamps(_TERMINOLOGY, t))
+        stamps = dict(zip(_TERMINOLOGY, key, strict=True))
         with self._lock:
             kept = self._terminologies.get(key)
             if kept is not None:
@@ -106,19 +117,31 @@ class Canonicals:
 
         While it is the same, so is everything that `find` gives of the type.
         """
-        kept = self._stamps.get(resource_type)
+        return self.stamps((resource_type,), t)[0]
+
+    def stamps(self, resource_types: Sequence[str], t: int) -> list[Stamp]:
+        """The `stamp` of each of some types."""
         now = self._lake.t
-        if kept is not None and kept[:2] == (t, now):
-            return kept[2]
-        with self._database.reading() as connection:
-            last_v = connection.execute(
-                "SELECT max(v) FROM version WHERE type = (SELECT id FROM term WHERE text = ?) AND "
-                "v < ifnull((SELECT first_v FROM commit_log WHERE t > ? ORDER BY t LIMIT 1), ?)",
-                (resource_type, t, 2**63 - 1),
+        of = self._stamps
+        if of.t != t or of.now != now or not of.by_type.keys() >= set(resource_types):
+            # All types that are ever asked for at once: one commit after the other comes.
+            self._types.update(resource_types)
+            of = self._stamps = self._read_stamps(sorted(self._types), t, now)
+        return [of.by_type[kind] for kind in resource_types]
+
+    def _read_stamps(self, types: Sequence[str], t: int, now: int) -> _Stamps:
+        last_v = (
+            "(SELECT max(v) FROM version "
+            "WHERE type = (SELECT id FROM term WHERE text = ?) AND v < following)"
+        )
+        with self._database.statement() as connection:
+            row = connection.execute(
+                f"SELECT (SELECT count(*) FROM erasure), {', '.join([last_v] * len(types))} FROM "
+                "(SELECT ifnull((SELECT first_v FROM commit_log WHERE t > ? ORDER BY t LIMIT 1), "
+                "?) AS following)",
+                (*types, t, 2**63 - 1),
             ).get
-            stamp = (last_v or 0, erasures.since(connection, -1))
-        self._stamps[resource_type] = (t, now, stamp)
-        return stamp
+        return _Stamps(t, now, {k: (v or 0, row[0]) for k, v in zip(types, row[1:], strict=True)})
 
     def found(self, resource_type: str, canonical: str, t: int, stamp: Stamp) -> Definition | None:
         """As `find`, as of commit `t`, of which `stamp` is the type's."""
@@ -147,7 +170,7 @@ class Canonicals:
         with self._lock:
             self._kept.clear()
             self._bytes = 0
-            self._stamps.clear()
+            self._stamps = _Stamps(-1, -1, {})
             self._terminologies.clear()
 
     def _maps(self, t: int) -> list[Definition]:

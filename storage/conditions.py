@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schemas.folding import normalized
 from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.search_params import search_params
-from schemas.value_converters import normalized
 from storage.packed_ids import pack
 from storage.query.escapes import split, unescape
 from storage.recent_versions import Guard
@@ -66,8 +66,8 @@ def unsettled_guard(
         if found is None or "." in name or modifier not in ("", "exact", "contains", "missing"):
             # It may depend on other resources (a chain, a list, a value set).
             return Guard(None, 0, None)
-        if needles is None and found.type in ("token", "string"):
-            needles = _needles(found.type, modifier, value)
+        if needles is None and found.kind in ("token", "string"):
+            needles = _needles(found.kind, modifier, value)
     return Guard(type_number, 0, needles, ids)
 
 

@@ -1,8 +1,9 @@
 """Jobs: work that outlasts the request that asked for it, and the process that began it.
 
 A job is a row of `hot.db`, so it is durable before anyone is told that it was accepted, and goes on
-after a crash where its `progress` says. Its JSON holds types, ids, counts and a reason; never a
-value of a resource. https://hl7.org/fhir/R4/async.html
+after a crash where its `progress` says. Its JSON holds types, ids, counts and a reason. What may be
+a value of a resource (the criteria of a search, a patch) stands in the member `VALUES` of `request`
+and `progress`, which goes when the job ends, whichever way. https://hl7.org/fhir/R4/async.html
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ FINISHED = (COMPLETED, FAILED, CANCELLED)
 
 IRREVOCABLE = "irrevocable"
 """Member of `progress` of a job that is past the point where it can be cancelled."""
+
+VALUES = "values"
+"""Member of `request` and `progress` that is forgotten when the job is finished."""
 
 _COLUMNS = "id, kind, state, request, progress, result, created_us, updated_us"
 
@@ -157,13 +161,18 @@ def write(
         raise JobCancelled
     if job.is_finished:
         raise ValueError(f"the job {id} is {job.state}")
+    request = job.request if request is None else request
+    progress = job.progress if progress is None else progress
+    if state in FINISHED:
+        request = {name: member for name, member in request.items() if name != VALUES}
+        progress = {name: member for name, member in progress.items() if name != VALUES}
     connection.execute(
         "UPDATE job SET state = ?, request = ?, progress = ?, result = ?, updated_us = ? "
         "WHERE id = ?",
         (
             state or job.state,
-            json.dumps(job.request if request is None else request),
-            json.dumps(job.progress if progress is None else progress),
+            json.dumps(request),
+            json.dumps(progress),
             None if result is None else json.dumps(result),
             max(time.time_ns() // 1000, 1),
             id,

@@ -74,7 +74,7 @@ class Listings:
     """
 
     cursors: Cursors
-    _kept: OrderedDict[tuple[int, Question], Listing] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[int, int, Question], Listing] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, view: LakeAt, question: Question, count: int, cursor: str | None) -> ListingPage:
@@ -119,13 +119,13 @@ class Listings:
             self._kept.clear()
 
     def _listing(self, view: LakeAt, question: Question) -> Listing:
-        key = (view.t, question)
+        erasures = view.erasures  # Of this process or another one.
+        key = (view.t, erasures, question)
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
                 return found
-        erasures = view.erasures
         # What is read here is not given out, so it goes to a trail that nobody records; the
         # resources of the page are noted to the one of the request.
         with AuditTrail("", "listing", "E", lists_entities=False).active():

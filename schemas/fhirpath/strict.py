@@ -39,14 +39,15 @@ _UNORDERED = frozenset({"children", "descendants"})
 _ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 
 
-def check_strictly(expression: Expression, type_name: str, *, ordered: bool = False) -> None:
-    """Raises FhirPathError (semantic) for an element that no type at its place has, with `ordered`
-    also for what depends on the order of a collection that has none.
+def check_strictly(expression: Expression, type_name: str, *, ordered: bool = False) -> Kinds:
+    """The types of what an expression finds, None where they cannot be known.
 
-    `type_name` is the type that the expression is meant for. Where types cannot be known
-    (`children()`, `resolve()`, variables) nothing is refused.
+    Raises FhirPathError (semantic) for an element that no type at its place has, with `ordered`
+    also for what depends on the order of a collection that has none. `type_name` is the type that
+    the expression is meant for. Where types cannot be known (`children()`, `resolve()`, variables)
+    nothing is refused.
     """
-    _Check(ordered).kinds(expression.tree, frozenset({type_name}))
+    return _Check(ordered).kinds(expression.tree, frozenset({type_name}))
 
 
 class _Check:

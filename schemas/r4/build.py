@@ -134,6 +134,40 @@ def _binding(element: Json, value_sets: set[str]) -> str | None:
     return url if url in value_sets else None
 
 
+BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
+
+# What `schemas.validate` finds by itself, with a text that says where and why.
+STRUCTURAL_CONSTRAINTS = frozenset({"ele-1", "ext-1"})
+
+
+def constraints(definitions: list[Json], types: Json) -> list[list[Any]]:
+    """The constraints of R4's types: `[type, element or null, key, severity, human, expression]`.
+
+    A constraint stands on a type (a backbone element's is its path) or on an element of one.
+    Constraints that every resource inherits stand on DomainResource alone.
+    """
+    found: dict[tuple[str, str | None, str], list[Any]] = {}
+    for definition in definitions:
+        name = str(definition.get("type"))
+        own = definition["resourceType"] == "StructureDefinition" and name in types
+        if not own or definition["url"] != CORE + name:
+            continue
+        for element in definition["snapshot"]["element"]:
+            path = str(element["path"])
+            parent, _, label = path.rpartition(".")
+            place = (path, None) if path in types else (parent, label.removesuffix("[x]"))
+            for one in element.get("constraint", []):
+                if one["key"] in STRUCTURAL_CONSTRAINTS:
+                    continue
+                on = ("DomainResource", None) if one["key"].startswith("dom-") else place
+                best = any(e["url"] == BEST_PRACTICE for e in one.get("extension", []))
+                severity = "best-practice" if best else one["severity"]
+                found[*on, one["key"]] = [
+                    *on, one["key"], severity, one["human"], one["expression"],
+                ]  # fmt: skip
+    return [found[place] for place in sorted(found, key=str)]
+
+
 def expansions(definitions: list[Json]) -> dict[str, list[list[str]]]:
     """The enumerable value sets, as sorted `[system, code]` pairs."""
     systems = {d["url"]: d for d in definitions if d["resourceType"] == "CodeSystem"}
@@ -224,6 +258,7 @@ def main() -> None:
     table = structure(definitions, set(sets))
     used = {e[5] for t in table["types"].values() for e in t["elements"] if e[5]}
     write("structure.json.gz", table)
+    write("invariants.json.gz", constraints(definitions, table["types"]))
     write("required_bindings.json.gz", {url: sets[url] for url in used})
     write("search_parameters.json.gz", search_parameters(definitions))
     write("compartments.json", compartments(definitions))

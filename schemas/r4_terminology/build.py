@@ -35,8 +35,12 @@ RIGHTS = re.compile(
 )
 # Lists of terminologies, and examples of the specification.
 OTHER = re.compile(
-    r"CodeSystem/(conceptdomains|v2-tables|v3-CodeSystem|.*HealthcareProviderTaxonomy.*)$|/example|acme"
+    r"CodeSystem/(conceptdomains|v2-tables|v3-CodeSystem|v3-HealthcareProviderTaxonomyHIPAA)$"
+    r"|/example(-|$)|acme"
 )
+# Required bindings of R4, whose codes are its own (`schemas/r4/required_bindings.json.gz`): the
+# rights that these mention are in the meanings, not in the codes.
+REQUIRED = re.compile(r"/(audit-event-action|audit-event-outcome|network-type)$")
 
 _KEPT = (
     "resourceType", "id", "url", "version", "name", "title", "status", "experimental", "date",
@@ -72,7 +76,9 @@ def read_package(path: Path) -> list[Json]:
 def may_be_shipped(resource: Json) -> bool:
     """Whether a resource holds nothing but what HL7 (or UCUM) publishes freely."""
     url = resource.get("url", "")
-    if not url or OTHER.search(url) or RIGHTS.search(resource.get("copyright", "")):
+    if not url or OTHER.search(url):
+        return False
+    if RIGHTS.search(resource.get("copyright", "")) and not REQUIRED.search(url):
         return False
     if resource["resourceType"] == "CodeSystem":
         return bool(FREE.match(url)) and resource["content"] != "supplement"

@@ -172,6 +172,21 @@ class Terminology:
             return "subsumed-by"
         return "not-subsumed" if found.complete else None
 
+    def coding_subsumes(self, a: Any, b: Any) -> bool | None:
+        """Whether Coding A is B, or above it (FHIRPath's `subsumes`).
+
+        None where it cannot be told; False for codings of two code systems.
+        """
+        if not isinstance(a, dict) or not isinstance(b, dict):
+            return None
+        system, codes = a.get("system"), (a.get("code"), b.get("code"))
+        if not isinstance(system, str) or not all(isinstance(code, str) for code in codes):
+            return None
+        if system != b.get("system"):
+            return False if isinstance(b.get("system"), str) else None
+        found = self.subsumes(system, str(codes[0]), str(codes[1]))
+        return None if found is None else found in ("equivalent", "subsumes")
+
     def descendants(self, system: str, code: str) -> frozenset[str] | Prefixed | None:
         """The codes below one, not itself; as a prefix where the structure of codes tells.
 

@@ -119,14 +119,19 @@ class Arguments:
             raise error("value", f"{name} carries a resource, in a Parameters resource.", name)
         return found
 
-    def values(self, name: str, member: str) -> list[dict[str, Any]]:
-        """The values of a parameter of a complex type, such as `valueReference`."""
-        found = []
+    def has_resource(self, name: str) -> bool:
+        """Whether a parameter of the body is a resource, rather than a value."""
+        return any("resource" in part for part in self._parts.get(name, ()))
+
+    def references(self, name: str) -> list[str]:
+        """The literal references of a parameter: `valueReference`, or text."""
+        found = list(self._texts.get(name, ()))
         for part in self._parts.get(name, ()):
-            value = part.get(member)
-            if not isinstance(value, dict):
-                raise error("value", f"{name} has a {member}.", name)
-            found.append(value)
+            value = part.get("valueReference")
+            text = value.get("reference") if isinstance(value, dict) else part.get("valueString")
+            if not isinstance(text, str):
+                raise error("value", f"{name} has a reference.", name)
+            found.append(text)
         return found
 
 

@@ -8,6 +8,7 @@ commit pays for this; the slower way stays what the index is verified against.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 
 from schemas import value_converters as converters
 from schemas.compartments import PATIENT_PARAMS
-from schemas.composite_values import UCUM_SUFFIX
+from schemas.composite_values import UCUM_SUFFIX, CompositeOf
 from schemas.dates import date_range
 from schemas.element_path import Branch, Evaluator
 from schemas.folding import normalized
@@ -33,7 +34,8 @@ from schemas.value_converters import (
     text_of,
 )
 from schemas.value_sets import system_of
-from storage.index.entries import BY_TYPE, Rows
+from storage.index.direct_composites import Cells, DirectComposites
+from storage.index.entries import Rows
 from storage.index.probe import Intern
 from storage.index.value_rows import TEXT, param_key, rows_of
 
@@ -56,15 +58,17 @@ class _Numbers(dict[str, int]):
 class _Found:
     """The rows found in one resource, each once, and the patients that it refers to."""
 
-    __slots__ = ("intern", "numbers", "patients", "rows", "string", "token")
+    __slots__ = ("intern", "numbers", "patients", "quantity", "rows", "string", "token")
 
     def __init__(self, numbers: dict[str, int], intern: Intern) -> None:
         self.numbers = numbers
         self.intern = intern
-        self.rows: dict[str, dict[tuple[Any, ...], None]] = {kind: {} for kind in BY_TYPE}
+        self.rows: dict[str, dict[tuple[Any, ...], None]] = defaultdict(dict)
         self.token = self.rows["token"]
         self.string = self.rows["string"]
         self.patients: dict[str, str] = {}
+        # The last amount with its columns: several parameters in a row have the same.
+        self.quantity: tuple[Any, Any] = None, _NOTHING
 
     def add_token(self, params: Params, system: str | None, code: str, text: str | None) -> None:
         """A token of several parameters, found by its text as well."""
@@ -183,26 +187,77 @@ def _string(value: Any, params: Params, found: _Found) -> None:
 
 
 def _quantity(value: Any, params: Params, found: _Found) -> None:
+    written, converted = _quantity_cells(value, found)
+    rows, numbers = found.rows["quantity"], found.numbers
+    for cells in written:
+        for param, _ in params:
+            rows[(numbers[param], *cells)] = None
+    for cells in converted:
+        for param, _ in _with_suffix(params, UCUM_SUFFIX):
+            rows[(numbers[param], *cells)] = None
+
+
+_NOTHING: tuple[tuple[Cells, ...], tuple[Cells, ...]] = (), ()
+
+
+def _quantity_cells(value: Any, found: _Found) -> tuple[tuple[Cells, ...], tuple[Cells, ...]]:
+    """The columns of an amount as written, and in base units; each at most once."""
+    if value is found.quantity[0]:
+        return found.quantity[1]
     number = number_of(value.get("value")) if type(value) is dict else None
     if number is None:
-        return
+        return _NOTHING
     get, amount = value.get, value["value"]
     comparator = get("comparator")
     least = None if comparator in ("<", "<=") else amount
     most = None if comparator in (">", ">=") else amount
     low = -math.inf if least is None else number
     high = math.inf if most is None else number
-    name, code = text_of(get("system")), text_of(get("code"))
-    system = found.intern(name) if name else 0
-    unit = text_of(get("unit"))
-    rows = found.rows["quantity"]
-    for param, _ in params:
-        rows[found.numbers[param], low, high, system, code or "", unit or ""] = None
+    name, code, unit = get("system"), get("code"), get("unit")
+    # As `text_of`, without the calls.
+    name = name if type(name) is str and name else None
+    code = code if type(code) is str and code else None
+    unit = unit if type(unit) is str else ""
+    written = (low, high, found.intern(name) if name else 0, code or "", unit)
     converted = in_base_units(least, most, name, code)
-    if converted is not None:
-        low, high, in_units = converted
-        for param, _ in _with_suffix(params, UCUM_SUFFIX):
-            rows[found.numbers[param], low, high, 0, in_units, ""] = None
+    in_units = () if converted is None else ((converted[0], converted[1], 0, converted[2], ""),)
+    cells = (written,), in_units
+    found.quantity = value, cells
+    return cells
+
+
+def _concept_cells(value: Any, found: _Found) -> tuple[tuple[Cells, ...], tuple[Cells, ...]]:
+    if type(value) is not dict:
+        return _NOTHING
+    cells: list[Cells] = []
+    codings, words = value.get("coding"), text_of(value.get("text"))
+    for coding in codings if type(codings) is list else ():
+        if type(coding) is dict:
+            system, code = text_of(coding.get("system")), text_of(coding.get("code"))
+            text = text_of(coding.get("display"))
+            if system or code or text:
+                cells.append((code or "", found.intern(system) if system else 0))
+            if text == words:
+                words = None
+    if words:
+        cells.append(("", 0))
+    return tuple(cells), ()
+
+
+def _string_cells(value: Any, _found: _Found) -> tuple[tuple[Cells, ...], tuple[Cells, ...]]:
+    if type(value) is not str or not value:
+        return _NOTHING
+    folded = normalized(value)
+    return ((folded, "" if value == folded else value),), ()
+
+
+def _date_cells(value: Any, _found: _Found) -> tuple[tuple[Cells, ...], tuple[Cells, ...]]:
+    if type(value) is str:
+        try:
+            return (date_range(value),), ()
+        except ValueError:
+            pass
+    return _NOTHING
 
 
 @dataclass(frozen=True)
@@ -268,16 +323,26 @@ _EMIT: dict[Any, Emit] = {
 }
 
 
+_CELLS: dict[Any, Any] = {
+    converters.of_concept: _concept_cells,
+    converters.of_string: _string_cells,
+    converters.of_date: _date_cells,
+    converters.of_quantity: _quantity_cells,
+}
+
+
 @dataclass
 class _Place:
     """What is done with the values of one JSON key.
 
-    `direct`: for each value; `rest`: the slower way; `children`: by the keys within a value.
+    `direct`: for each value; `rest`: the slower way; `children`: by the keys within a value;
+    `composites`: of the whole resource.
     """
 
     direct: list[tuple[Emit, Any]]
     rest: list[Action]
     children: dict[str, _Place]
+    composites: DirectComposites
 
 
 @cache
@@ -290,7 +355,12 @@ def _place(node: Node) -> _Place:
     of_any: list[str] = []
     of_type: dict[str, list[str]] = {}
     rest = []
+    composites = DirectComposites(_CELLS)
     for action in node.actions:
+        if isinstance(action.convert, CompositeOf):
+            if not composites.add(action.param, action.convert):
+                rest.append(action)
+            continue
         kind = _required_type(action) if action.convert is converters.of_reference else None
         if kind is not None:
             of_type.setdefault(kind, []).append(action.param)
@@ -309,7 +379,8 @@ def _place(node: Node) -> _Place:
     if of_any or of_type:
         typed = tuple((kind, _named(params)) for kind, params in of_type.items())
         direct.append((_reference, _References(_named(of_any), typed)))
-    return _Place(direct, rest, {key: _place(child) for key, child in node.children.items()})
+    children = {key: _place(child) for key, child in node.children.items()}
+    return _Place(direct, rest, children, composites)
 
 
 def _required_type(action: Action) -> str | None:
@@ -353,7 +424,10 @@ class DirectRows:
         place = self._known[1].get(kind) or _place_of(kind)
         values: list[IndexValue] = []
         _walk(place, resource, found, values)
-        _act(place.rest, [resource], values)
+        if place.composites.sites:
+            place.composites.find(resource, found)
+        if place.rest:
+            _act(place.rest, [resource], values)
         if values:
             found.add_values(kind, values)
         rows = {of_kind: list(distinct) for of_kind, distinct in found.rows.items() if distinct}

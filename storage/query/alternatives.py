@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from schemas.composite_values import UCUM_SUFFIX
+from schemas.search_params import search_params
 from storage import index
 from storage.index import date, quantity, string
 from storage.index.composite import CompositeTable
@@ -29,73 +30,78 @@ class Alternatives:
     excludes: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the parameters of a type are indexed as."""
+
+    find: Find
+    resource_type: str
+
+    def number(self, param: str) -> int | None:
+        """The `p` of a parameter's entries; None when it has none."""
+        return self.find(index.param_key(self.resource_type, param))
+
+    def indexed_as(self, param: str) -> tuple[str, ...]:
+        """The parameters under whose names the values of one are."""
+        # What a modifier adds to the name (`:text`) is added to those.
+        name, colon, suffix = param.partition(":")
+        defined = search_params(self.resource_type).get(name)
+        if defined is None or not defined.indexed_as:
+            return (param,)
+        return tuple(other + colon + suffix for other in defined.indexed_as)
+
+
 def alternatives(find: Find, resource_type: str, criterion: Criterion) -> list[Alternatives]:
     """What the index is asked for one criterion: a version must meet each of them.
 
     `find` gives the number of a text. Raises FhirError for bad values.
     """
-
-    def number(param: str) -> int | None:
-        return find(index.param_key(resource_type, param))
-
+    names = _Names(find, resource_type)
     if criterion.modifier == "missing":
-        return [_missing(criterion, number)]
+        return [_missing(criterion, names)]
     try:
         if criterion.kind == "words":
-            return _words(criterion, number)
-        if criterion.kind == "age":
-            return _age(criterion, number)
+            return _strings(names, criterion.param, word_clauses(criterion.values))
         if criterion.kind == "phonetic":
-            return _sounds(criterion, number)
-        excludes = criterion.modifier == "not"
-        return [Alternatives(list(_probes(criterion, number, find)), excludes)]
+            return _strings(names, criterion.param, sound_clauses(criterion.values))
+        if criterion.kind == "age":
+            return _age(criterion, names)
+        return [Alternatives(list(_probes(criterion, names)), criterion.modifier == "not")]
     except ValueError as failure:
         raise bad_value(criterion.given, str(failure)) from None
 
 
-def _missing(criterion: Criterion, number: Callable[[str], int | None]) -> Alternatives:
-    names = [(criterion.kind, param) for param in _indexed_as(criterion)]
+def _missing(criterion: Criterion, names: _Names) -> Alternatives:
+    tables = [(criterion.kind, param) for param in names.indexed_as(criterion.param)]
     if criterion.kind in ("words", "phonetic"):
-        names = [("string", criterion.param)]
+        tables = [("string", criterion.param)]
     elif criterion.kind == "age":
-        names = [("date", "birthdate")]
+        tables = [("date", "birthdate")]
     elif criterion.kind == "reference":
-        names.append(("token", criterion.param + ":identifier"))
-    found = [(kind, number(param)) for kind, param in names]
+        tables.append(("token", criterion.param + ":identifier"))
+    found = [(kind, names.number(param)) for kind, param in tables]
     present = [index.BY_TYPE[kind].present(p) for kind, p in found if p is not None]
     return Alternatives(present, excludes=criterion.values == ("true",))
 
 
-def _indexed_as(criterion: Criterion) -> tuple[str, ...]:
-    """The parameters that have the values of the criterion's."""
-    defined = criterion.defined
-    return (defined.indexed_as if defined is not None else ()) or (criterion.param,)
-
-
-def _probes(
-    criterion: Criterion, number: Callable[[str], int | None], find: Find
-) -> Iterable[Probe]:
+def _probes(criterion: Criterion, names: _Names) -> Iterable[Probe]:
     """The probes of all values. Bad ones are refused also where there is nothing to search."""
     table = index.BY_TYPE[criterion.kind]
     arguments: dict[str, str] = {}
-    if criterion.kind == "reference" and criterion.modifier in ("above", "below"):
-        arguments["modifier"] = criterion.modifier
-    elif criterion.kind == "reference" and criterion.modifier:
+    if criterion.kind == "reference" and criterion.modifier not in ("", "above", "below"):
         arguments["resource_type"] = criterion.modifier
     elif criterion.modifier and criterion.modifier != "not":
         arguments["modifier"] = criterion.modifier
-    of_value = partial(_of_value, table, find=find, arguments=arguments)
     for value in criterion.values:
-        for param in _indexed_as(criterion):
-            suffix, probes = of_value(value)
-            p = number(param + suffix)
-            for probe in probes:
-                if p is not None:
-                    yield probe.of(p)
+        suffix, probes = _of_value(table, value, names.find, arguments)
+        for param in names.indexed_as(criterion.param):
+            p = names.number(param + suffix)
+            if p is not None:
+                yield from (probe.of(p) for probe in probes)
 
 
 def _of_value(
-    table: object, value: str, *, find: Find, arguments: dict[str, str]
+    table: Any, value: str, find: Find, arguments: dict[str, str]
 ) -> tuple[str, list[Probe]]:
     """The probes of one value, and what follows the name of the parameter that they are of."""
     if table is quantity:
@@ -106,28 +112,20 @@ def _of_value(
         found = table.in_base_units(0, value, find)
         if found is not None:
             return UCUM_SUFFIX, found
-    return "", table.probes(0, value, find, **arguments)  # type: ignore[attr-defined]
+    return "", table.probes(0, value, find, **arguments)
 
 
-def _words(criterion: Criterion, number: Callable[[str], int | None]) -> list[Alternatives]:
-    return _strings(number(criterion.param), word_clauses(criterion.values))
-
-
-def _sounds(criterion: Criterion, number: Callable[[str], int | None]) -> list[Alternatives]:
-    """Each sound of a name must be there."""
-    return _strings(number(criterion.param), sound_clauses(criterion.values))
-
-
-def _strings(p: int | None, clauses: Iterable[Clause]) -> list[Alternatives]:
+def _strings(names: _Names, param: str, clauses: Iterable[Clause]) -> list[Alternatives]:
+    p = names.number(param)
     return [
         Alternatives([string.equal(p, one) for one in texts] if p is not None else [], excludes)
         for texts, excludes in clauses
     ]
 
 
-def _age(criterion: Criterion, number: Callable[[str], int | None]) -> list[Alternatives]:
+def _age(criterion: Criterion, names: _Names) -> list[Alternatives]:
     """By the birth date, as of today; the deceased have no age."""
     conditions = [age_condition(value) for value in criterion.values]
-    born, dead = number("birthdate"), number("deceased")
+    born, dead = names.number("birthdate"), names.number("deceased")
     probes = [] if born is None else [date.probe(born, one) for one in conditions]
     return [Alternatives(probes), Alternatives([] if dead is None else [deceased(dead)], True)]

@@ -103,7 +103,10 @@ def criterion(
 
 
 def _is_canonical(param: SearchParam) -> bool:
-    branches = expression_branches(param.expression, param.base)
+    try:
+        branches = expression_branches(param.expression, param.base)
+    except ValueError:  # What the whole of FHIRPath finds is known when it is found.
+        return True
     return any(branch.type in ("canonical", "uri") for branch in branches)
 
 

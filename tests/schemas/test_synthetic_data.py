@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from schemas.compartments import PATIENT_PARAMS, patient_ids
+from schemas.invariants import issues
 from schemas.parse import canonical_bytes, parse_resource
 from schemas.search_values import extract
 from schemas.validate import validate
@@ -53,6 +54,7 @@ def test_bulk_files_are_valid_and_come_back_byte_for_byte() -> None:
             resource = parse_resource(line)
             assert canonical_bytes(resource) == line.rstrip(), path.name
             assert validate(resource) == [], path.name
+            assert issues(resource) == [], path.name
             assert extract(resource)
             flatten(resource)
             if resource["resourceType"] in ("Observation", "Condition", "Encounter"):
@@ -64,4 +66,5 @@ def test_transaction_bundles_are_valid() -> None:
     for path in _files("transaction_bundles/*.json.gz")[:8]:
         bundle = parse_resource(gzip.decompress(path.read_bytes()))
         assert validate(bundle, "Bundle") == []
+        assert issues(bundle) == []
         assert parse_resource(canonical_bytes(bundle)) == bundle

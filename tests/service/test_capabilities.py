@@ -24,10 +24,6 @@ SAMPLES = {
     "quantity": "1",
     "reference": "Patient/1",
     "uri": "http://example.org",
-    "position": "52.5|13.4",
-    "words": "a",
-    "phonetic": "a",
-    "age": "30",
 }
 
 

@@ -253,6 +253,30 @@ def test_a_part_is_never_stored_over_the_whole(http: TestClient) -> None:
     assert http.get("/fhir/Patient/p").json()["maritalStatus"] == {"text": "single"}
 
 
+def test_parts_inside_of_a_batch(http: TestClient) -> None:
+    urls = (
+        "Patient/p?_elements=name",
+        "Patient?_id=p&_summary=true",
+        "Patient?_summary=count",
+        "Patient/p?_format=xml&_pretty=true",  # The form is that of the Bundle.
+        "Patient/p?_elements=nonsense",
+        "Patient/p",
+    )
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    for headers in ({}, XML):
+        response = http.post("/fhir", json=bundle, headers=headers)
+        answer = xml_of(response) if headers else response.json()
+        one, searched, counted, formed, refused, whole = answer["entry"]
+        assert set(one["resource"]) == {"resourceType", "id", "meta", "name", "active"}
+        assert "maritalStatus" not in searched["resource"]["entry"][0]["resource"]
+        assert counted["resource"]["total"] >= 1
+        assert "entry" not in counted["resource"]
+        assert formed["resource"] == whole["resource"]
+        assert refused["response"]["status"].startswith("400")
+        assert whole["resource"]["maritalStatus"] == {"text": "single"}
+
+
 def test_a_stored_bundle_is_a_resource(http: TestClient) -> None:
     stored = {
         "resourceType": "Bundle",

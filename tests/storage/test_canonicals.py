@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,29 @@ def test_types_without_a_url_and_unknown_ones(lake: Lake) -> None:
     assert lake.canonicals.find("Patient", URL) is None
     with pytest.raises(FhirError):
         lake.canonicals.find("Nonsense", URL)
+
+
+def test_many_threads_see_what_was_acknowledged(lake: Lake) -> None:
+    stop = threading.Event()
+    acknowledged = [0]
+    late: list[tuple[int, int]] = []
+
+    def look() -> None:
+        while not stop.is_set():
+            least = acknowledged[0]
+            definition = lake.canonicals.find("ValueSet", URL)
+            seen = int(definition["version"]) if definition is not None else 0
+            if seen < least:
+                late.append((seen, least))
+
+    readers = [threading.Thread(target=look) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for n in range(1, 60):
+        lake.transact([Put(value_set(version=str(n)))])
+        acknowledged[0] = n
+        lake.transact([Put({"resourceType": "Patient", "id": "p"})])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not late and found(lake, f"{URL}|59") == "a"

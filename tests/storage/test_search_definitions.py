@@ -286,3 +286,55 @@ def test_the_search_parameters_of_us_core(lake: Lake) -> None:
     assert found(lake, ("race", "2106-3")) == {"w"}
     assert not found(lake, ("ethnicity", "2106-3"))
     assert lake.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression", "value", "other"),
+    [
+        ("string", "Patient.name.given.first().upper()", "ANN", "LU"),
+        ("string", "Patient.name.select(given.first() + ' ' + family)", "ann zed", "lu"),
+        ("token", "Patient.name.repeat(extension).value.ofType(Coding)", "x", "y"),
+        ("date", "(Patient.birthDate | Patient.deceased.ofType(dateTime)).last()", "2001", "2000"),
+        ("number", "Patient.name.given.count()", "2", "1"),
+        ("token", "Patient.name.given.count() > 1", "true", "false"),
+        ("reference", "Patient.generalPractitioner.skip(1)", "Practitioner/b", "Practitioner/a"),
+        ("quantity", "Patient.extension.value.ofType(Quantity).where(value > 5)", "7", "3"),
+    ],
+)
+def test_expressions_of_all_of_fhirpath(
+    lake: Lake, kind: str, expression: str, value: str, other: str
+) -> None:
+    coding = {"url": "urn:a", "valueCoding": {"code": "x"}}
+    name = {"given": ["Ann", "Lu"], "family": "Zed", "extension": [coding]}
+    one = {
+        "resourceType": "Patient",
+        "id": "p",
+        "name": [name],
+        "birthDate": "2000",
+        "deceasedDateTime": "2001",
+        "generalPractitioner": [{"reference": "Practitioner/a"}, {"reference": "Practitioner/b"}],
+        "extension": [{"url": "urn:q", "valueQuantity": {"value": n}} for n in (3, 7)],
+    }
+    lake.transact([Put(one)])
+    lake.transact([Put(definition(type=kind, expression=expression))])
+    lake.transact([Put(one | {"id": "q"})])
+    index(lake)
+    assert found(lake, ("eyes", value)) == {"p", "q"}
+    assert not found(lake, ("eyes", other))
+    assert lake.verify() == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "Patient.generalPractitioner.resolve().name.given.first().upper()",
+        "Patient.birthDate.replaceMatches('a', 'b') & today().toString()",
+        "Patient.name.colour.upper()",
+        "Patient.nothing()",
+        "Patient.name.repeat(",
+    ],
+)
+def test_expressions_that_no_index_can_keep_true(lake: Lake, expression: str) -> None:
+    with pytest.raises(FhirError) as refused:
+        lake.transact([Put(definition(type="string", expression=expression))])
+    assert refused.value.issues[0].expression == ("SearchParameter.expression",)

@@ -154,16 +154,14 @@ def _iif(
     if len(items) > 1:
         raise FhirPathError(f"iif() takes one item, not {len(items)}.")
     outer = run.this
-    inner = items if items else focus
-    if items:
-        run.this = items
+    run.this = items
     try:
-        found = single(criterion(run, inner), "The criterion of iif()")
+        found = single(criterion(run, items), "The criterion of iif()")
         if found is not None and type(found) is not bool:
             raise FhirPathError("The criterion of iif() must be a boolean.", "semantic")
         if found:
-            return result(run, inner)
-        return [] if otherwise is None else otherwise(run, inner)
+            return result(run, items)
+        return [] if otherwise is None else otherwise(run, items)
     finally:
         run.this = outer
 

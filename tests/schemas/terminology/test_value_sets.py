@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from schemas.terminology import Terminology, built_in
 from schemas.terminology.parts import Prefixed
 from schemas.terminology.unknown import Unknown
+from schemas.value_sets import VALUE_SETS
 from tests.schemas.terminology.conftest import (
     ANIMALS,
     all_of,
@@ -295,6 +296,17 @@ def test_members_by_code_coding_and_concept() -> None:
     assert terminology.member_of(4, url) is None
 
 
+def test_codings_that_subsume_one_another() -> None:
+    terminology = terminology_of(code_system())
+    mammal, dog = {"system": ANIMALS, "code": "mammal"}, {"system": ANIMALS, "code": "dog"}
+    assert terminology.coding_subsumes(mammal, dog) is True
+    assert terminology.coding_subsumes(dog, dog) is True
+    assert terminology.coding_subsumes(dog, mammal) is False
+    assert terminology.coding_subsumes(mammal, {"system": "http://x", "code": "dog"}) is False
+    assert terminology.coding_subsumes(mammal, {"code": "dog"}) is None
+    assert terminology.coding_subsumes(mammal, {"system": ANIMALS, "code": "unicorn"}) is None
+
+
 def test_implicit_value_sets() -> None:
     sct = "http://snomed.info/sct"
     snomed = code_system(url=sct)
@@ -347,3 +359,10 @@ def test_a_value_set_is_what_sets_say(
     expected = set().union(*includes) - set().union(*excludes) - {"cat"}
     assert {entry.code for entry in found.entries()} == expected
     assert {code for code in [*ALL, "cat"] if found.test(ANIMALS, code)} == expected
+
+
+def test_required_bindings_have_the_same_codes_here() -> None:
+    terminology = Terminology(built_in.find)
+    for url, codes in VALUE_SETS.items():
+        listed = {(one.system, one.code) for one in terminology.value_set(url).entries()}
+        assert listed == {(system, code) for code, systems in codes.items() for system in systems}

@@ -1,0 +1,303 @@
+"""R4's invariants: which resource breaks which rule, and that walking finds what FHIRPath finds.
+
+https://hl7.org/fhir/R4/conformance-rules.html#constraints
+"""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from schemas.fhirpath import FhirPathError
+from schemas.invariant_natives import COVERED, NATIVES, REWRITTEN, SOFTENED
+from schemas.invariant_presence import verdict
+from schemas.invariant_rules import BEST_PRACTICE, plan_of
+from schemas.invariants import issues
+from schemas.structure import PRIMITIVE_TYPES, TYPES, load_definitions
+from schemas.validate import validate
+
+CODE = {"coding": [{"system": "http://loinc.org", "code": "1"}]}
+OBSERVATION: dict[str, Any] = {"resourceType": "Observation", "status": "final", "code": CODE}
+
+
+def broken(resource: dict[str, Any], **more: Any) -> list[tuple[str, str, str]]:
+    """(severity, key, place) of each issue."""
+    found = []
+    for issue in issues(resource, **more):
+        assert issue.code == "invariant"
+        (place,) = issue.expression
+        key = issue.diagnostics.partition(" breaks the rule ")[2].partition(":")[0]
+        found.append((issue.severity, key, place))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        ({**OBSERVATION, "valueString": "x"}, []),
+        (
+            {**OBSERVATION, "valueString": "x", "dataAbsentReason": CODE},
+            [("error", "obs-6", "Observation")],
+        ),
+        (
+            {**OBSERVATION, "valueString": "x", "component": [{"code": CODE}]},
+            [("error", "obs-7", "Observation")],
+        ),
+        ({**OBSERVATION, "valueString": "x", "component": [{"code": {"text": "y"}}]}, []),
+        (
+            {**OBSERVATION, "referenceRange": [{"text": "x"}, {"age": {"low": {"value": 1}}}]},
+            [("error", "obs-3", "Observation.referenceRange[1]")],
+        ),
+        (
+            {**OBSERVATION, "valueQuantity": {"value": Decimal(1), "code": "mg"}},
+            [("error", "qty-3", "Observation.valueQuantity")],
+        ),
+        (
+            {**OBSERVATION, "effectivePeriod": {"start": "2024-05-02", "end": "2024-05-01"}},
+            [("error", "per-1", "Observation.effectivePeriod")],
+        ),
+        (
+            {**OBSERVATION, "effectivePeriod": {
+                "start": "2024-05-01T10:00:00+02:00", "end": "2024-05-01T09:00:00Z"}},
+            [],
+        ),
+        (
+            {**OBSERVATION, "effectivePeriod": {
+                "start": "2024-05-01T10:00:00Z", "end": "2024-05-01T10:00:00+02:00"}},
+            [("error", "per-1", "Observation.effectivePeriod")],
+        ),
+        ({**OBSERVATION, "effectivePeriod": {"start": "2024-05-01", "end": "2024-05"}}, []),
+        (
+            {**OBSERVATION, "valueRange": {"low": {"value": Decimal(2)}, "high": {"value": 1}}},
+            [("error", "rng-2", "Observation.valueRange")],
+        ),
+        (
+            {"resourceType": "Patient", "contact": [{"gender": "male"}]},
+            [("error", "pat-1", "Patient.contact[0]")],
+        ),
+        (
+            {"resourceType": "Patient", "telecom": [{"value": "555"}]},
+            [("error", "cpt-2", "Patient.telecom[0]")],
+        ),
+        (
+            {"resourceType": "Patient", "extension": [
+                {"url": "http://e", "valuePeriod": {"start": "2024", "end": "2023"}}]},
+            [("error", "per-1", "Patient.extension[0].valuePeriod")],
+        ),
+        (
+            {"resourceType": "Patient", "birthDate": "2000", "_birthDate": {"extension": [
+                {"url": "http://e", "valuePeriod": {"start": "2024", "end": "2023"}}]}},
+            [("error", "per-1", "Patient._birthDate.extension[0].valuePeriod")],
+        ),
+        (
+            {"resourceType": "Organization", "name": "x", "address": [{"use": "home"}],
+             "telecom": [{"system": "phone", "use": "work"}, {"system": "phone", "use": "home"}]},
+            [("error", "org-2", "Organization.address[0]"),
+             ("error", "org-3", "Organization.telecom[1]")],
+        ),
+        ({"resourceType": "Organization", "active": True}, [("error", "org-1", "Organization")]),
+        (
+            {"resourceType": "Condition", "subject": {"reference": "Patient/1"},
+             "abatementDateTime": "2024"},
+            [("error", "con-4", "Condition")],
+        ),
+        (
+            {"resourceType": "Bundle", "type": "collection", "total": 1, "entry": [
+                {"resource": {"resourceType": "Patient", "contact": [{"gender": "male"}]}}]},
+            [("error", "bdl-1", "Bundle"),
+             ("error", "pat-1", "Bundle.entry[0].resource.contact[0]")],
+        ),
+        (
+            {"resourceType": "Bundle", "type": "transaction", "entry": [
+                {"resource": {"resourceType": "Patient"}}]},
+            [("error", "bdl-3", "Bundle")],
+        ),
+        (
+            {"resourceType": "Parameters", "parameter": [{"name": "x", "valueString": "y",
+             "part": [{"name": "z", "valueString": "y"}]}]},
+            [("error", "inv-1", "Parameters.parameter[0]")],
+        ),
+        (
+            {"resourceType": "Questionnaire", "status": "draft", "item": [
+                {"linkId": "1", "type": "boolean"},
+                {"linkId": "1", "type": "display", "readOnly": True}]},
+            [("error", "que-2", "Questionnaire"), ("error", "que-9", "Questionnaire.item[1]")],
+        ),
+        (
+            {"resourceType": "Questionnaire", "status": "draft", "item": [
+                {"linkId": "1", "type": "string", "enableWhen": [
+                    {"question": "2", "operator": "exists", "answerBoolean": True},
+                    {"question": "2", "operator": "exists", "answerString": "x"}]}]},
+            [("error", "que-7", "Questionnaire.item[0].enableWhen[1]")],
+        ),
+        (
+            {"resourceType": "CodeSystem", "status": "draft", "content": "complete", "concept": [
+                {"code": "a", "concept": [{"code": "b"}]}, {"code": "b"}]},
+            [("error", "csd-1", "CodeSystem")],
+        ),
+        (
+            {"resourceType": "ValueSet", "status": "draft", "name": "no name"},
+            [("warning", "vsd-0", "ValueSet")],
+        ),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_named_with_its_place(
+    resource: dict[str, Any], expected: list[tuple[str, str, str]]
+) -> None:
+    assert validate(resource) == []
+    assert broken(resource) == expected
+
+
+def test_contained_resources_are_looked_at_with_their_own_rules() -> None:
+    organization = {"resourceType": "Organization", "id": "o", "name": "x"}
+    patient: dict[str, Any] = {
+        "resourceType": "Patient",
+        "contained": [organization],
+        "managingOrganization": {"reference": "#o"},
+    }
+    assert broken(patient) == []
+    del patient["managingOrganization"]
+    assert broken(patient) == [("error", "dom-3", "Patient")]
+    organization["partOf"] = {"reference": "#"}
+    assert broken(patient) == []
+    organization["meta"] = {"versionId": "1", "security": [{"code": "R"}]}
+    del organization["name"]
+    assert [key for _, key, _ in broken(patient)] == ["dom-4", "dom-5", "org-1"]
+
+
+def test_one_resource_of_a_transaction_sees_its_own_resource() -> None:
+    one = {**OBSERVATION, "valueString": "x", "component": [{"code": CODE}]}
+    two = {**OBSERVATION, "code": {"text": "y"}, "valueString": "x", "component": [{"code": CODE}]}
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": one}, {"resource": two}],
+    }
+    assert broken(bundle) == [("error", "obs-7", "Bundle.entry[0].resource")]
+
+
+@pytest.mark.parametrize(
+    ("div", "expected"),
+    [
+        ("<p>Text &nbsp; &amp; <img src='#a' alt='x'/></p>", []),
+        ("<table><tr><td style='color: red'>x</td></tr></table>", []),
+        ("<script>x</script>", ["txt-1"]),
+        ("<p onclick='x'>y</p>", ["txt-1"]),
+        ("<p>x", ["txt-1"]),
+        ("<form>x</form>", ["txt-1"]),
+        ("<p xmlns='http://e'>x</p>", ["txt-1"]),
+        ("&unknown; x", ["txt-1"]),
+        ("  ", ["txt-2"]),
+    ],
+)
+def test_a_narrative_has_basic_formatting_and_content(div: str, expected: list[str]) -> None:
+    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div}</div>'}
+    found = broken({**OBSERVATION, "text": text})
+    assert [(key, place) for _, key, place in found if key == "txt-1"] == [
+        (key, "Observation.text.div") for key in expected if key == "txt-1"
+    ]
+    assert ("warning", "txt-2", "Observation.text.div") in found or "txt-2" not in expected
+
+
+def test_a_document_type_in_a_narrative_is_refused() -> None:
+    bomb = '<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><div>&b;</div>'
+    found = broken({**OBSERVATION, "text": {"status": "generated", "div": bomb}})
+    assert ("error", "txt-1", "Observation.text.div") in found
+
+
+def test_a_missing_narrative_is_advice_and_said_only_when_asked_for() -> None:
+    assert broken(OBSERVATION) == []
+    assert broken(OBSERVATION, best_practice=True) == [("warning", "dom-6", "Observation")]
+
+
+def test_a_problem_without_a_status_is_advice_too() -> None:
+    condition = {
+        "resourceType": "Condition",
+        "subject": {"reference": "Patient/1"},
+        "category": [{"coding": [{"code": "problem-list-item"}]}],
+    }
+    assert ("warning", "con-3", "Condition") in broken(condition, best_practice=True)
+    condition["category"] = [{"coding": [{"code": "encounter-diagnosis"}]}]
+    assert ("warning", "con-3", "Condition") not in broken(condition, best_practice=True)
+
+
+def test_issues_name_no_values() -> None:
+    resource = {**OBSERVATION, "effectivePeriod": {"start": "2024-12-31", "end": "2024-12-01"}}
+    (issue,) = issues(resource)
+    assert "2024" not in issue.diagnostics
+    assert "If present, start SHALL have a lower value than end" in issue.diagnostics
+
+
+def test_at_most_a_hundred_issues_are_listed() -> None:
+    contacts = [{"gender": "male"}] * 500
+    found = issues({"resourceType": "Patient", "contact": contacts})
+    assert len(found) == 101
+    assert "more than 100" in found[-1].diagnostics
+
+
+SAMPLES = {
+    "boolean": True, "integer": 1, "positiveInt": 1, "unsignedInt": 1, "decimal": Decimal("1.5"),
+    "date": "2024-05-01", "dateTime": "2024-05-01", "instant": "2024-05-01T10:00:00Z",
+    "time": "10:00:00",
+}  # fmt: skip
+
+
+def _sample(type_name: str, name: str) -> dict[str, Any]:
+    element = TYPES[type_name].elements[name]
+    key, kind = next(iter(element.json_names.items()))
+    value: Any = SAMPLES.get(kind, "x") if kind in PRIMITIVE_TYPES else {"id": "x"}
+    return {key: [value] if element.many else value}
+
+
+def _types_with_rules() -> list[str]:
+    return sorted({row[0] for row in load_definitions("invariants.json.gz") if not row[1]})
+
+
+@pytest.mark.parametrize("type_name", _types_with_rules())
+def test_presence_says_what_the_expression_says(type_name: str) -> None:
+    """The oracle: an element made of nothing but presence, evaluated in full."""
+    plan = plan_of("Patient" if type_name == "DomainResource" else type_name)
+    triggered = [rule for slot in plan.slots.values() for rule in slot.triggered]
+    checked = 0
+    for rule in {rule.key: rule for rule in (*plan.always, *triggered)}.values():
+        tree = rule.expression.tree
+        known = [name for name, keys in _names_of(plan.type_name, rule)]
+        for there in itertools.product((False, True), repeat=len(known)):
+            present = dict(zip(known, there, strict=True))
+            said = verdict(tree, present, plan.type_name)
+            if said is None:
+                continue
+            node: dict[str, Any] = {}
+            for name in known:
+                if present[name]:
+                    node |= _sample(plan.type_name, name)
+            try:
+                holds = rule.expression.holds(node, type_name=plan.type_name, resource=node)
+            except FhirPathError:
+                continue
+            assert said is holds, (rule.key, present)
+            checked += 1
+    assert checked or all(rule.native for rule in (*plan.always, *triggered)) or not triggered
+
+
+def _names_of(type_name: str, rule: Any) -> list[tuple[str, tuple[str, ...]]]:
+    by_key = {
+        key: element.name
+        for element in TYPES[type_name].elements.values()
+        for key in element.json_names
+    }
+    return [(by_key[keys[0]], keys) for _, keys in rule.presence]
+
+
+def test_a_rule_waits_for_an_element_without_which_it_holds() -> None:
+    plan = plan_of("Observation")
+    assert [rule.key for rule in plan.always if rule.severity != BEST_PRACTICE] == []
+    assert "obs-7" in [rule.key for rule in plan.slots["component"].triggered]
+
+
+def test_every_special_treatment_is_of_a_rule_that_exists() -> None:
+    keys = {row[2] for row in load_definitions("invariants.json.gz")}
+    assert {*NATIVES, *COVERED, *REWRITTEN, *SOFTENED} <= keys
