@@ -32,6 +32,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     Raises `SettingError` when the settings would expose the lake without authentication.
     """
     check_exposure(settings)
+    lake.search_limits = settings.search_limits()
     if lake.read_only:
         # Notes are read, and what they say is stored, by the service that writes.
         settings = Settings({**settings.values, "read_only": True, "nlp": False})

@@ -88,17 +88,18 @@ def bundle_bytes(
 
 def match_entry(version: Version, base: str) -> bytes:
     """A search match (R4 bundle.html#searchset)."""
-    return _search_entry(version, base, b"match")
+    return _found_entry(version, base, b"match")
 
 
 def include_entry(version: Version, base: str) -> bytes:
-    """What is in a searchset because something else in it refers to it."""
-    return _search_entry(version, base, b"include")
+    """A resource that a search includes besides its matches."""
+    return _found_entry(version, base, b"include")
 
 
-def _search_entry(version: Version, base: str, mode: bytes) -> bytes:
-    full_url = canonical_bytes({"fullUrl": f"{base}/{version.resource_type}/{version.id}"})
-    return full_url[:-1] + b',"resource":' + version.body + b',"search":{"mode":"' + mode + b'"}}'
+def _found_entry(version: Version, base: str, mode: bytes) -> bytes:
+    # Types and ids have no characters that JSON escapes; the base may.
+    full_url = canonical_bytes(f"{base}/{version.resource_type}/{version.id}")
+    return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (full_url, version.body, mode)
 
 
 def outcome_entry(outcome: dict[str, Any]) -> bytes:

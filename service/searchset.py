@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlencode
 
-from schemas.outcomes import Issue, operation_outcome
+from schemas.compartments import COMPARTMENTS
+from schemas.outcomes import Issue, error, operation_outcome
+from schemas.structure import RESOURCE_TYPES
 from service.as_of import parse_at
 from service.notices import notice
 from service.representation import REPRESENTATION_PARAMETERS
-from service.responses import bundle_bytes, match_entry, outcome_entry
-from storage.lake import Lake
+from service.responses import bundle_bytes, include_entry, match_entry, outcome_entry
+from storage.lake import Lake, Page, Scope
 
 Params = list[tuple[str, str]]
 
-_NOT_CRITERIA = REPRESENTATION_PARAMETERS | {"at"}
+ALL_TYPES = "*"
+
+_NOT_CRITERIA = REPRESENTATION_PARAMETERS | {"at", "_type"}
 
 
 class Searchset(NamedTuple):
@@ -24,52 +29,119 @@ class Searchset(NamedTuple):
     headers: dict[str, str]
 
 
+class Place(NamedTuple):
+    """Where an address below the FHIR base searches: `path`, and whether `_type` may narrow it."""
+
+    path: str
+    scope: Scope
+    narrowed: bool = False
+
+
+def of_type(resource_type: str) -> Place:
+    """`/Observation`."""
+    return Place(f"/{resource_type}", Scope((resource_type,)))
+
+
+def of_system() -> Place:
+    """`/?_type=Observation,Condition` (R4 http.html#vsearch)."""
+    return Place("", Scope(), narrowed=True)
+
+
+def of_compartment(compartment_type: str, id: str, member: str) -> Place:
+    """`/Patient/1/Observation`, or `/Patient/1/*`. FhirError: `not-found`, `unknown-type`."""
+    if compartment_type not in COMPARTMENTS:
+        names = ", ".join(sorted(COMPARTMENTS))
+        raise error(
+            "not-found", f"There is nothing at this address: R4 has compartments of {names}."
+        )
+    if member != ALL_TYPES and member not in RESOURCE_TYPES:
+        raise error("unknown-type", f"{member[:64]!r} is not a resource type of FHIR R4.")
+    types = () if member == ALL_TYPES else (member,)
+    scope = Scope(types, (compartment_type, id))
+    return Place(f"/{compartment_type}/{id}/{member}", scope, narrowed=not types)
+
+
 def searchset(
-    lake: Lake, resource_type: str, params: Params, base: str, *, strict: bool = False
+    lake: Lake, place: str | Place, params: Params, base: str, *, strict: bool = False
 ) -> Searchset:
     """The Bundle for `params`; what was not applied is told in an outcome entry.
 
-    `at` is taken from them. `strict` refuses what is not supported (FhirError) instead.
+    `place`: where is searched (a type's name: that type). `at` is taken from the parameters.
+    `strict` refuses what is not supported (FhirError) instead.
     """
+    if isinstance(place, str):
+        place = of_type(place)
     at = parse_at([value for name, value in params if name == "at"])
-    criteria = [(name, value) for name, value in params if name not in _NOT_CRITERIA]
+    types = _types(place, params)
+    criteria = [(n, value) for n, value in params if n not in _NOT_CRITERIA]
+    if not place.narrowed:
+        # Of one type already: not a parameter here.
+        criteria += [(n, value) for n, value in params if n == "_type"]
     represented = [(n, value) for n, value in params if n in REPRESENTATION_PARAMETERS]
+    asked = criteria
     if ("_summary", "count") in represented:
-        criteria = [(name, value) for name, value in criteria if name != "_count"]
-        criteria.append(("_count", "0"))
-    page = lake.search(resource_type, criteria, strict=strict, at=at)
+        asked = [pair for pair in criteria if pair[0] not in ("_count", "_total", "_sort")]
+        asked += [("_count", "0"), ("_total", "accurate")]
+    scope = Scope(types or place.scope.types, place.scope.compartment)
+    page = lake.search(scope, asked, strict=strict, at=at)
     said = notice(lake, page.t, past=at is not None or any(n == "_cursor" for n, _ in params))
-    kept = [(name, value) for name, value in criteria if name not in page.ignored] + represented
+    narrowing = [("_type", ",".join(types))] if types else []
+    kept = [(name, value) for name, value in criteria if name not in page.ignored]
+    kept = [*narrowing, *kept, *represented]
     # The commit rather than the moment: the same for ever.
     pinned = [("at", str(page.t))] if at is not None else []
-    links = [("self", _link(base, resource_type, [*kept, *pinned]))]
-    if page.next:
-        applied = [(name, value) for name, value in kept if name != "_cursor"]
-        links.append(("next", _link(base, resource_type, [*applied, ("_cursor", page.next)])))
+    links = _links(base + place.path, kept, pinned, page)
     entries = [match_entry(version, base) for version in page.versions]
-    if page.ignored:
-        entries.append(outcome_entry(_ignored(resource_type, page.ignored)))
-    if said.outcome is not None:
-        entries.append(outcome_entry(said.outcome))
+    entries += [include_entry(version, base) for version in page.included]
+    issues = [*_ignored(place, page.ignored), *page.issues, *said.issues]
+    if issues:
+        entries.append(outcome_entry(operation_outcome(issues)))
     body = bundle_bytes("searchset", entries, total=page.total, links=links)
     return Searchset(body, said.headers)
 
 
-def _link(base: str, resource_type: str, params: Params) -> str:
+def _types(place: Place, params: Params) -> tuple[str, ...]:
+    """The types that `_type` names. Raises FhirError `value`, `invalid`."""
+    if not place.narrowed:
+        return ()
+    given = list(dict.fromkeys(value for name, value in params if name == "_type"))
+    if not given:
+        return ()
+    if len(given) > 1:
+        raise error("invalid", "_type is given twice, with different values.", "_type")
+    types = tuple(dict.fromkeys(given[0].split(",")))
+    if not all(one in RESOURCE_TYPES for one in types):
+        raise error("value", "_type takes resource types of R4, separated by commas.", "_type")
+    return types
+
+
+def _links(address: str, kept: Params, pinned: Params, page: Page) -> list[tuple[str, str]]:
+    applied = [(name, value) for name, value in kept if name != "_cursor"]
+    links = [("self", _url(address, [*kept, *pinned]))]
+    if page.next or page.previous:
+        links.append(("first", _url(address, [*applied, *pinned])))
+    if page.previous:
+        links.append(("previous", _url(address, [*applied, ("_cursor", page.previous)])))
+    if page.next:
+        links.append(("next", _url(address, [*applied, ("_cursor", page.next)])))
+    return links
+
+
+def _url(address: str, params: Params) -> str:
     query = urlencode(params)
-    return f"{base}/{resource_type}?{query}" if query else f"{base}/{resource_type}"
+    return f"{address}?{query}" if query else address
 
 
-def _ignored(resource_type: str, names: list[str]) -> dict[str, Any]:
-    return operation_outcome(
-        [
-            Issue(
-                "warning",
-                "not-supported",
-                f"{name[:64]!r} is not a search parameter of {resource_type} here and was not "
-                "applied: the result is wider than asked.",
-                (name[:64],),
-            )
-            for name in names
-        ]
-    )
+def _ignored(place: Place, names: Sequence[str]) -> list[Issue]:
+    types = place.scope.types
+    whose = f"{types[0]} here" if len(types) == 1 else "all types that are searched"
+    return [
+        Issue(
+            "warning",
+            "not-supported",
+            f"{name[:64]!r} is not a search parameter of {whose} and was not "
+            "applied: the result is wider than asked.",
+            (name[:64],),
+        )
+        for name in names
+    ]

@@ -10,9 +10,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from storage.query.limits import SearchLimits
 
 ENV_PREFIX = "CHARTLAKE_"
 
@@ -96,6 +98,28 @@ SETTINGS: tuple[Setting, ...] = (
         "full",
         "Client address in audit events: `full`, `prefix` (/24 of IPv4, /48 of IPv6) or `none`.",
     ),
+    Setting("search_default_count", 50, "Matches on a page of a search without `_count`."),
+    Setting("search_max_count", 1_000, "Most matches on a page of a search."),
+    Setting(
+        "search_page_includes",
+        1_000,
+        "Most included resources on a page of a search; the others follow on further pages.",
+    ),
+    Setting(
+        "search_max_includes",
+        100_000,
+        "Most resources that the matches of one page may include; more are refused.",
+    ),
+    Setting(
+        "search_max_chain_depth", 8, "Most links of a chained search parameter, `_has` among them."
+    ),
+    Setting(
+        "search_max_joined",
+        2_000_000,
+        "Most resources that one link of a chain, or `_has`, may lead over; more are refused.",
+    ),
+    Setting("search_max_filter_terms", 100, "Most comparisons in one `_filter`."),
+    Setting("search_max_sort_keys", 8, "Most keys of `_sort`."),
     Setting("sql_timeout_s", 30, "Longest run time of one SQL query, in seconds."),
     Setting("sql_max_rows", 100_000, "Most rows one SQL query returns; more is said to be cut."),
 )
@@ -139,6 +163,14 @@ class Settings:
         except KeyError:
             raise AttributeError(name) from None
 
+    def search_limits(self) -> SearchLimits:
+        """The limits of searches. Raises `SettingError` for a limit of nothing."""
+        found = {field.name: self.values["search_" + field.name] for field in fields(SearchLimits)}
+        for name, value in found.items():
+            if value < 1:
+                raise SettingError(f"search_{name} must be at least 1")
+        return SearchLimits(**found)
+
     @property
     def data_path(self) -> Path:
         """Folder of the lake, absolute."""
@@ -175,6 +207,7 @@ def load_settings(
     if values["port"] > 65_535:
         raise SettingError("port must be at most 65535")
     _check_choices(values, "")
+    Settings(values).search_limits()
     _add_from_environment(tables, environ)
     return Settings(values, _datastores(values, tables))
 

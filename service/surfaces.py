@@ -88,7 +88,7 @@ FHIR_SURFACES = (
     Surface(nlp.router, definitions={"nlp": _OWN + "DocumentReference-nlp"}),
     Surface(history.router, describes=history.describe),
     Surface(vread.router),
-    Surface(search.router, describes=search.describe),
+    Surface(search.router, describes=search.describe, statement=search.STATEMENT),
     Surface(create.router, writes=True, describes=create.describe),
     Surface(read.router, describes=read.describe),
     Surface(update.router, writes=True, describes=update.describe),

@@ -64,6 +64,13 @@ class AuditEvents:
         FhirError as any search, and `not-supported` for another order.
         """
         query = parse(TYPE, params, strict=strict)
+        if query.includes:
+            raise error(
+                "not-supported",
+                "AuditEvents of the server's own log are searched without _include and "
+                "_revinclude.",
+                "_include",
+            )
         descending = sorted_by_date(query)
         question = ["audit", str(descending), *sorted(f"{n}={v}" for n, v in _criteria(params))]
         total, after, inner = -1, None, _START
@@ -76,7 +83,7 @@ class AuditEvents:
         given = [*_criteria(params), ("_sort", "-date" if descending else "date")]
         with audit_trail.unobserved():  # Not all that is looked up is given out.
             stored = _NONE if inner == _END else search_stored(_page(given, query, inner), t)
-        if query.total and total < 0:
+        if query.counts and total < 0:
             total = own.count() + (stored.total or 0)
         taken, used = _merge(mine, stored.versions, query.count, descending=descending)
         more = len(mine) > taken or len(stored.versions) > used or stored.next is not None
@@ -95,7 +102,7 @@ class AuditEvents:
             following = self._write(question, t, after, total, top, inner)
         versions = [one for _, one in chosen]
         _tell(versions)
-        return Page(versions, total if query.total else None, following, list(query.ignored))
+        return Page(versions, total if query.counts else None, following, list(query.ignored))
 
     def _write(
         self, question: list[str], t: int, after: int | None, total: int, top: int, inner: str
@@ -132,7 +139,7 @@ def _page(
 ) -> list[tuple[str, str]]:
     """The search over stored ones: its page, and whether the matches are to be counted."""
     asked = [*given, ("_count", str(query.count if count is None else count))]
-    if not query.total:
+    if not query.counts:
         asked.append(("_total", "none"))
     return asked if inner == _START else [*asked, ("_cursor", inner)]
 

@@ -58,8 +58,14 @@ class AuditQuery:
         self._direct: list[str] = [_DIRECT]
         self._direct_args: list[Any] = []
         self._tests: list[Test] = []
-        for criterion in query.criteria:
-            self._add(criterion)
+        for node in query.criteria:
+            if not isinstance(node, Criterion):
+                raise error(
+                    "not-supported",
+                    "AuditEvents of the server's own log are searched by their own parameters: no "
+                    "chains, _has, _list or _filter.",
+                )
+            self._add(node)
 
     def rows(self, after: int | None, *, descending: bool) -> Iterator[AuditRow]:
         """Matching rows that come after row `after` (None: all), in order of (recorded, n)."""

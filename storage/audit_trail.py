@@ -121,14 +121,20 @@ class AuditTrail:
 
     def asked_by(
         self,
-        resource_type: str,
+        types: Iterable[str],
         names: Iterable[str],
         params: Callable[[str], Mapping[str, Any]] = search_params,
     ) -> None:
-        """Search parameters, without their values. Names that are none are not repeated either."""
-        known = params(resource_type) if resource_type in RESOURCE_TYPES else {}
+        """Search parameters of some types (none: of all), without their values.
+
+        Names that are none are not repeated either.
+        """
+        known = [params(one) for one in (types or sorted(RESOURCE_TYPES))]
         bare = (name.partition(":")[0].partition(".")[0] for name in names)
-        found = (name if name in known or name in _COMMON else "(unknown)" for name in bare)
+        found = (
+            name if name in _COMMON or any(name in one for one in known) else "(unknown)"
+            for name in bare
+        )
         self.parameters = tuple(dict.fromkeys((*self.parameters, *found)))[:_MAX_PARAMETERS]
 
     def gave(self, results: int) -> None:

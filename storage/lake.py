@@ -12,6 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
+from schemas.outcomes import error
+from schemas.param_set import ParamSet
 from storage import audit_trail, conditions, erasures, history, reading
 from storage.as_of import AsOf
 from storage.audit_change import both, of_process, recorder
@@ -26,6 +30,10 @@ from storage.operations import ANY_VERSION, Delete, Operation, Put, RefusedError
 from storage.packed_ids import pack
 from storage.process_trail import recorded
 from storage.query import search
+from storage.query.joins import Evaluation
+from storage.query.limits import SearchLimits
+from storage.query.parse import parse_types
+from storage.query.scope import Scope, within_compartment
 from storage.recent_versions import Guard, OvertakenError
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
 from storage.snapshot import Snapshot
@@ -52,6 +60,8 @@ __all__ = [
     "Page",
     "Put",
     "RefusedError",
+    "Scope",
+    "SearchLimits",
     "Snapshot",
     "Version",
 ]
@@ -258,47 +268,71 @@ class Lake(LakeUpkeep):
     @recorded("search-type", "E")
     def search(
         self,
-        resource_type: str,
+        where: str | Scope,
         params: Sequence[tuple[str, str]],
         *,
         strict: bool = False,
         at: AsOf | None = None,
         audit_log: bool = True,
     ) -> Page:
-        """Current resources of a type that meet all parameters (R4 search.html).
+        """Current resources of a type, or of a `Scope`, that meet all parameters (R4 search.html).
 
         Unknown parameters are named in `Page.ignored`, or refused when `strict`; a known parameter
         with a modifier or value that is not supported is always refused. `at` pins the search to a
         past commit; the pages of one search are pinned to that of its first. AuditEvents are those
-        that were stored and, with `audit_log`, those of the lake's own log.
+        that were stored and, with `audit_log`, those of the lake's own log. What the limits
+        (`search_limits`) do not allow is refused.
         """
+        scope = (Scope((where,)) if isinstance(where, str) else where).checked()
+        if scope.types == ("AuditEvent",) and scope.compartment is not None:
+            scope, params = within_compartment(scope, params)
         t = self._at(at)
         trail = audit_trail.current()
         if trail is not None:
-            trail.asked_by(resource_type, (name for name, _ in params), self.search_params)
+            trail.asked_by(scope.types, (name for name, _ in params), self.search_params)
         await_index(self._database, None if self.read_only else self._writer, t)
         known = self._definitions.params
         with self._database.reading() as connection:
 
             def stored(params: Sequence[tuple[str, str]], t: int) -> Page:
-                return search.search(
-                    connection,
-                    self._bodies,
-                    self._terms,
-                    self._cursors,
-                    self._index,
-                    t,
-                    resource_type,
-                    params,
-                    strict=strict,
-                    known=known,
-                )
+                return self._search(connection, scope, params, t, strict, known)
 
-            if resource_type != "AuditEvent" or not audit_log:
+            if scope.types != ("AuditEvent",) or not audit_log:
                 return stored(params, t)
             return self._audit_events.search(
                 connection, stored, params, t, latest=t == self.t, strict=strict
             )
+
+    def _search(
+        self,
+        connection: apsw.Connection,
+        scope: Scope,
+        params: Sequence[tuple[str, str]],
+        t: int,
+        strict: bool,
+        known: ParamSet,
+    ) -> Page:
+        types = scope.types
+        if not types:
+            present: list[Any] = connection.execute("SELECT type FROM resource_count").fetchall()
+            types = scope.all_types([self._terms.text(connection, number) for (number,) in present])
+        limits = self.search_limits
+        query = parse_types(
+            types, params, strict=strict, known=known, limits=limits, within=scope.within(types)
+        )
+        question = search.question_of(scope, params)
+        position = None
+        if query.cursor is not None:
+            position = self._cursors.read(query.cursor, question)
+            if position.t > t:
+                raise error(
+                    "value", "The _cursor is of a later state of the lake than there is.", "_cursor"
+                )
+            t = position.t
+        evaluation = Evaluation(
+            connection, self._bodies, self._terms, self._index, t, known, limits
+        )
+        return search.search(evaluation, self._cursors, query, question, position)
 
     @recorded("changes", "R", lists_entities=True)
     def changes(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from storage.listing import ListingPage, Question
+from storage.query.scope import Scope
 from storage.snapshot import Snapshot
 from storage.versions import Page, Version
 
@@ -73,16 +74,14 @@ class LakeAt:
 
     def search(
         self,
-        resource_type: str,
+        where: str | Scope,
         params: Sequence[tuple[str, str]],
         *,
         strict: bool = False,
         audit_log: bool = True,
     ) -> Page:
         """See `Lake.search`."""
-        return self.lake.search(
-            resource_type, params, strict=strict, at=self.t, audit_log=audit_log
-        )
+        return self.lake.search(where, params, strict=strict, at=self.t, audit_log=audit_log)
 
     def changes(
         self, since_t: int, *, types: Sequence[str] | None = None, limit: int = 1000

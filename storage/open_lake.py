@@ -37,6 +37,7 @@ from storage.listing import Listings
 from storage.new_segments import NewSegments
 from storage.private_files import FolderLock
 from storage.query.flushed import FlushedIndex
+from storage.query.limits import SearchLimits
 from storage.query.page import Cursors
 from storage.retirement import Retirement
 from storage.rewrite import Rewriter
@@ -117,6 +118,7 @@ class OpenLake:
         self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
         self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
+        self.search_limits = SearchLimits()
         self.canonicals = Canonicals(cast("Lake", self), self._database)
         self._upkeep: Upkeep | None = None
         self._spool: AuditSpool | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -73,6 +74,17 @@ class Bodies:
                 _patients(connection, rows),
             )
         return versions
+
+
+def rows_of_versions(connection: apsw.Connection, versions: Sequence[int]) -> list[Any]:
+    """The rows of `COLUMNS` of some versions, in their order."""
+    if not versions:
+        return []
+    rows: list[Any] = connection.execute(
+        f"SELECT {COLUMNS} FROM carray(?) a CROSS JOIN {FROM} WHERE r.v = a.value",
+        (apsw.carray(array("q", versions)),),
+    ).fetchall()
+    return rows
 
 
 def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schemas.outcomes import Issue
 from schemas.parse import parse_resource
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,8 +50,10 @@ class Commit:
 class Page:
     """A part of a result. `next` is the cursor of the part that follows, None at the end.
 
-    `total` counts the whole result (None when not asked for); `ignored` names the parameters that
-    were not applied; `t` is the commit that the whole result is pinned to.
+    `total` counts the whole result (None when it is not told); `ignored` names the parameters that
+    were not applied; `t` is the commit that the whole result is pinned to. `included`: resources
+    that a search includes besides its matches; `previous` the cursor of the part before; `issues`
+    what else there is to say.
     """
 
     versions: list[Version]
@@ -58,6 +61,9 @@ class Page:
     next: str | None = None
     ignored: list[str] = field(default_factory=list)
     t: int = 0
+    included: list[Version] = field(default_factory=list)
+    previous: str | None = None
+    issues: list[Issue] = field(default_factory=list)
 
 
 def from_microseconds(instant_us: int) -> datetime:

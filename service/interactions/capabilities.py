@@ -75,6 +75,8 @@ def statement_of(ctx: Context, surfaces: Sequence[Surface], base: str) -> dict[s
         "resource": [_resource(ctx, offered, claimed, name) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS if code in claimed],
     }
+    if compartments := joined(offered, "compartment"):
+        rest["compartment"] = compartments
     if operations := _operations(offered, None):
         rest["operation"] = operations
     statement["rest"] = [rest]

@@ -56,5 +56,6 @@ def _accept(ctx: Ctx, request: Request, types: list[str], given: Arguments) -> R
         for name in sorted(given.given - set(_REMOVING) - {"_type"})
         for text in given.texts(name)
     ]
-    searches = [(resource_type, criteria_of(resource_type, asked)) for resource_type in types]
+    params = ctx.lake.search_params
+    searches = [(kind, criteria_of(params(kind), asked)) for kind in types]
     return accept(ctx, request, BULK_DELETE, searches, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.ids import is_id, parse_instant, parse_reference
 from schemas.outcomes import FhirError, error
-from schemas.search_params import search_params
+from schemas.search_params import SearchParam
 from schemas.structure import RESOURCE_TYPES
 from service.context import Context
 from service.operations.jobs import accepted
@@ -31,13 +31,12 @@ _OF_RESULTS = frozenset(
 )  # fmt: skip
 
 
-def criteria_of(resource_type: str, given: Iterable[tuple[str, str]]) -> Criteria:
+def criteria_of(known: Mapping[str, SearchParam], given: Iterable[tuple[str, str]]) -> Criteria:
     """Search parameters, with `_since`, `start` and `end` as bounds of `_lastUpdated`.
 
-    `start` and `end` are the search parameters of these names where a type has them. Raises
-    FhirError for parameters of results, which say nothing about what is to be changed.
+    `known`: the search parameters of the type; where it has `start` or `end`, they are meant.
+    Raises FhirError for parameters of results, which say nothing about what is to be changed.
     """
-    known = search_params(resource_type)
     found: Criteria = []
     for name, value in given:
         if name.partition(":")[0] in _OF_RESULTS:

@@ -61,7 +61,8 @@ def of_types(ctx: Ctx, request: Request, asked: Asked) -> Response:
     if named:
         return _of_named(ctx, request, named, given, values)
     types = types_of([name for name in given.words("_type") if name])
-    searches = [(kind, criteria_of(kind, _criteria(given))) for kind in types]
+    params = ctx.lake.search_params
+    searches = [(kind, criteria_of(params(kind), _criteria(given))) for kind in types]
     return accept(ctx, request, BULK_PATCH, searches, values)
 
 
@@ -78,7 +79,8 @@ def of_one_type(resource_type: ResourceType, ctx: Ctx, request: Request, asked: 
     named = _named(given)
     if named:
         return _of_named(ctx, request, named, given, values, resource_type)
-    searches = [(resource_type, criteria_of(resource_type, _criteria(given)))]
+    known = ctx.lake.search_params(resource_type)
+    searches = [(resource_type, criteria_of(known, _criteria(given)))]
     return accept(ctx, request, BULK_PATCH, searches, values)
 
 

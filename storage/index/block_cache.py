@@ -16,11 +16,18 @@ from storage.index.block import Block
 from storage.index.part_map import Part, PartMap
 from storage.index.parts import BlockEntry, Directory, PartVersions
 from storage.index.probe import Probe
+from storage.index.texts import Texts
 
 _CACHE_BYTES = 128 * 2**20
 
 # What Python needs for an entry of a directory.
 _ENTRY_BYTES = 500
+
+# The ids of all rows of a part are read and kept for whoever wants more than one of so many.
+_FEW_OF = 16
+
+# What is said of a part in a word or two.
+_SMALL_BYTES = 400
 
 _NO_ROWS = np.zeros(0, np.uint16)
 
@@ -90,6 +97,31 @@ class BlockCache:
             self.block(connection, probe.kind, one.id).select(probe.condition)
             for one in self.candidates(connection, part, probe)
         ]
+
+    def ids(self, connection: apsw.Connection, part: Part, rows: np.ndarray) -> Texts:
+        """The ids of the resources in some rows of a part."""
+        if len(rows) < part.rows // _FEW_OF:
+            return parts.read_ids(connection, self.versions(connection, part).v[rows])
+        found: Texts = self._get(
+            ("ids", part.id),
+            lambda: parts.read_ids(connection, self.versions(connection, part).v),
+            lambda read: read.nbytes,
+        )
+        return found if len(rows) == part.rows else found.take(rows)
+
+    def of_versions(
+        self,
+        connection: apsw.Connection,
+        what: str,
+        part: Part,
+        read: Callable[[apsw.Connection, np.ndarray], Any],
+    ) -> Any:
+        """What `read` gives of the versions of a part, under the name `what`."""
+        return self._get(
+            (what, part.id),
+            lambda: read(connection, self.versions(connection, part).v),
+            lambda given: getattr(given, "nbytes", _SMALL_BYTES),
+        )
 
     def clear(self) -> None:
         """Forget everything that was decoded."""

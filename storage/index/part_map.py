@@ -13,6 +13,7 @@ import numpy as np
 
 from storage.index.condition import All, Compare, Condition, Prefix
 from storage.index.entries import BY_TYPE, Key
+from storage.index.membership import Among
 from storage.index.parts import Directory
 from storage.index.probe import Probe
 
@@ -72,9 +73,13 @@ class PartMap:
         heads = _heads(probe.condition, first) if kind is str else None
         if heads is None:
             found[blocks.part] = True
-        else:
-            low, high = heads
-            found[blocks.part[(blocks.low <= high) & (blocks.high >= low)]] = True
+            return found
+        low, high = heads
+        # Both ascend: the first head that ends within or after a block has to begin before its end.
+        place = np.searchsorted(high, blocks.low)
+        within = place < len(low)
+        within[within] &= low[place[within]] <= blocks.high[within]
+        found[blocks.part[within]] = True
         return found
 
     def _read(
@@ -89,15 +94,19 @@ class PartMap:
         return _Blocks(columns[:, 0].astype(np.int64), columns[:, 1], columns[:, 2])
 
 
-def _heads(condition: Condition, column: str) -> tuple[np.uint64, np.uint64] | None:
-    """The heads between which a text of the column must be to meet the condition; None: any."""
+def _heads(condition: Condition, column: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Ranges of heads, ascending, in one of which a text of the column must be; None: anywhere."""
     if isinstance(condition, Compare) and condition.column == column:
         if condition.operator == "=":
-            head = np.uint64(_head(condition.value.encode()))
-            return head, head
+            heads = np.array([_head(condition.value.encode())], np.uint64)
+            return heads, heads
     elif isinstance(condition, Prefix) and condition.column == column:
         begin = condition.text.encode()
-        return np.uint64(_head(begin)), np.uint64(_head(begin, b"\xff"))
+        ends = [_head(begin), _head(begin, b"\xff")]
+        return np.array(ends[:1], np.uint64), np.array(ends[1:], np.uint64)
+    elif isinstance(condition, Among) and condition.column == column:
+        heads = condition.texts.heads(_head)
+        return heads, heads
     elif isinstance(condition, All):
         for part in condition.parts:
             found = _heads(part, column)

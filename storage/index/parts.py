@@ -26,6 +26,7 @@ from storage.index.column_codec import pack_naturals, pack_numbers, unpack_natur
 from storage.index.condition import Bounds
 from storage.index.entries import BY_TYPE, Entry, Key, take
 from storage.index.texts import Texts
+from storage.packed_ids import unpack
 
 DDL = """
 CREATE TABLE index_part (
@@ -199,6 +200,18 @@ def read_versions(connection: apsw.Connection, part: int) -> PartVersions:
         unpack_numbers(content.numbers, content.rows, int),
         unpack_naturals(content.deleted_rows, content.deleted).astype(np.int64),
     )
+
+
+def read_ids(connection: apsw.Connection, versions: np.ndarray) -> Texts:
+    """The ids of the resources that some versions are of; of one that was erased, empty."""
+    if not len(versions):
+        return Texts.of([])
+    rows: list[Any] = connection.execute(
+        "SELECT r.v, r.id FROM carray(?) a CROSS JOIN version r ON r.v = a.value",
+        (apsw.carray(np.ascontiguousarray(versions, np.int64)),),
+    ).fetchall()
+    known = dict(rows)
+    return Texts.of([unpack(known.get(v, "")) for v in versions.tolist()])
 
 
 def read_directory(connection: apsw.Connection, part: int) -> Directory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from storage.index.condition import ANY_VALUE, Condition
@@ -49,7 +49,11 @@ class Probe:
 
     def of(self, p: int) -> Probe:
         """The same of another parameter."""
-        return self if p == self.p else replace(self, p=p)
+        if p == self.p:
+            return self
+        return Probe(
+            self.kind, p, self.condition, self.by_version, self.version_first, self.seekable
+        )
 
     def select(self) -> str:
         """SQL for the `v` of all hot rows that meet it."""

@@ -66,6 +66,10 @@ class Texts:
         buffers = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.data)]
         return pa.Array.from_buffers(pa.binary(), len(self), buffers)
 
+    def take(self, positions: np.ndarray) -> Texts:
+        """The texts at some positions."""
+        return Texts.from_arrow(self.arrow().take(pa.array(positions)))
+
     def lengths(self) -> np.ndarray:
         """The bytes in each text."""
         return np.diff(self.offsets)

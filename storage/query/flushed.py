@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import apsw
 import numpy as np
@@ -10,11 +11,20 @@ import numpy as np
 from storage.index.block_cache import BlockCache
 from storage.index.part_map import Part
 from storage.index.parts import Directory
+from storage.index.texts import Texts
 from storage.query.alternatives import Alternatives
+from storage.query.conditions import Every, Holds, Ids, Moments, Not, among_ids
+from storage.query.kept_sets import KeptSets
 from storage.query.plan import Plan
 from storage.query.superseded import Superseded
 
 _NO_ROWS = np.zeros(0, np.int64)
+
+Read = Callable[[apsw.Connection, np.ndarray], Any]
+
+# What is picked out one by one; beyond, all rows of a part are looked at.
+_FEW = 1_024
+_FEW_ENTRIES = 8_192
 _NO_VERSIONS = np.zeros(0, np.int64)
 
 
@@ -24,11 +34,13 @@ class FlushedIndex:
     def __init__(self) -> None:
         self.cache = BlockCache()
         self.superseded = Superseded(self.cache)
+        self.sets = KeptSets()
 
     def clear(self) -> None:
         """Forget everything that was read."""
         self.cache.clear()
         self.superseded = Superseded(self.cache)
+        self.sets = KeptSets()
 
 
 class FlushedMatches:
@@ -52,7 +64,7 @@ class FlushedMatches:
         self._erased = np.array(
             [v for (v,) in connection.execute("SELECT v FROM erased_version")], np.int64
         )
-        self._of_ids = self._versions_of_ids(flushed_v) if planned.ids is not None else None
+        self._of_ids = self._versions_of_ids(flushed_v) if planned.few_ids is not None else None
         self.parts = self._possible()
         self._last_v = self._last_visible() if self.parts else 0
 
@@ -69,6 +81,14 @@ class FlushedMatches:
         if not len(rows):
             return _NO_VERSIONS
         return self._cache.versions(self._connection, part).v[rows]
+
+    def patient_rows(self, part: Part, read: Read) -> Any:
+        """What `read` gives of the versions of a part; kept."""
+        return self._cache.of_versions(self._connection, "patients", part, read)
+
+    def patient_ends(self, part: Part, read: Read) -> Any:
+        """The same, of which little is kept."""
+        return self._cache.of_versions(self._connection, "patient ends", part, read)
 
     def total(self) -> int:
         """How many match."""
@@ -125,11 +145,13 @@ class FlushedMatches:
         return 2**63 - 1 if following is None else following - 1
 
     def _versions_of_ids(self, flushed_v: int) -> np.ndarray:
-        ids = self._plan.ids or frozenset()
-        marks = ", ".join("?" * len(ids))
+        ids = self._plan.few_ids
+        if ids is None or not len(ids):
+            return _NO_VERSIONS
+        text, args = among_ids("id", ids)
         rows = self._connection.execute(
-            f"SELECT v FROM version WHERE type = ? AND id IN ({marks}) AND +v <= ?",
-            (self._plan.type_number, *ids, flushed_v),
+            f"SELECT v FROM version WHERE type = ? AND {text} AND +v <= ?",
+            (self._plan.type_number, *args, flushed_v),
         ).fetchall()
         return np.sort(np.array([v for (v,) in rows], np.int64))
 
@@ -150,18 +172,72 @@ class FlushedMatches:
             found = found[~np.isin(found, versions.deleted)]
         wanted = [one for one in self._plan.alternatives if not one.excludes]
         sizes = [self._entries(part, one) for one in wanted]
-        for place in np.argsort(sizes):
+        for place in np.argsort(sizes, kind="stable"):
             if not sizes[place] or (found is not None and not len(found)):
                 return _NO_ROWS
-            mask = self._mask(part, wanted[place])
-            found = np.flatnonzero(mask) if found is None else found[mask[found]]
+            found = self._narrowed(part, wanted[place], found, sizes[place])
         if found is None:
             live = np.ones(part.rows, bool)
             live[self._cache.versions(self._connection, part).deleted] = False
             found = np.flatnonzero(live)
         for one in self._plan.alternatives:
             if one.excludes and len(found):
-                found = found[~self._mask(part, one)[found]]
+                found = self._narrowed(part, one, found, self._entries(part, one))
+        for node in self._plan.compounds:
+            if len(found):
+                found = found[self.holds(part, node)[found]]
+        if self._plan.ids is not None and self._of_ids is None and len(found):
+            found = found[self._plan.ids.mask(self.ids(part, found))]
+        return found
+
+    def _narrowed(
+        self, part: Part, one: Alternatives, rows: np.ndarray | None, entries: int
+    ) -> np.ndarray:
+        """Those of the rows (None: of all) that a criterion asks for, ascending.
+
+        Few rows are picked out of the entries; many are looked up in a mask of all rows.
+        """
+        if (rows is None and entries > _FEW_ENTRIES) or (rows is not None and len(rows) > _FEW):
+            mask = self._mask(part, one)
+            if rows is None:
+                return np.flatnonzero(mask)
+            return rows[mask[rows] != one.excludes]
+        among = None
+        if rows is not None:
+            among = np.zeros(part.rows, bool)
+            among[rows] = True
+        hits = []
+        for selected in self._selected(part, one):
+            hits.append(selected if among is None else selected[among[selected]])
+        if not hits:
+            return _NO_ROWS if rows is None or not one.excludes else rows
+        found = np.unique(hits[0] if len(hits) == 1 else np.concatenate(hits)).astype(np.int64)
+        if not one.excludes or rows is None:
+            return found
+        return rows[~np.isin(rows, found)]
+
+    def ids(self, part: Part, rows: np.ndarray) -> Texts:
+        """The ids of the resources in some rows of a part."""
+        return self._cache.ids(self._connection, part, rows)
+
+    def holds(self, part: Part, node: Holds) -> np.ndarray:
+        """Of which rows of a part a node of the plan holds; whether visible or not."""
+        if isinstance(node, Alternatives):
+            mask = self._mask(part, node)
+            return ~mask if node.excludes else mask
+        if isinstance(node, Not):
+            return ~self.holds(part, node.part)
+        if isinstance(node, Ids):
+            return node.ids.mask(self.ids(part, np.arange(part.rows)))
+        if isinstance(node, Moments):
+            return node.condition.mask({"v": self._cache.versions(self._connection, part).v})
+        every = isinstance(node, Every)
+        found = np.full(part.rows, every)
+        for one in node.parts:
+            if every:
+                found &= self.holds(part, one)
+            else:
+                found |= self.holds(part, one)
         return found
 
     def _visible(self, part: Part, rows: np.ndarray) -> np.ndarray:

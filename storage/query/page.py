@@ -17,18 +17,31 @@ from dataclasses import dataclass
 
 from schemas.outcomes import FhirError, error
 
-_LAYOUT = struct.Struct(">Bqqq8s")
-_VERSION = 1
+_LAYOUT = struct.Struct(">BqqqBIq8s")
+_VERSION = 2
 _TAG_BYTES = 16
+
+BACKWARD = 1
+BEGINNING = 2
+BY_PATIENT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """After version `v` of a result as of commit `t`, which has `total` versions (-1: unknown)."""
+    """After version `v` of a result as of commit `t`, which has `total` versions (-1: unknown).
+
+    `flags`: `BACKWARD` (what is before `v`), `BEGINNING` (`v` says nothing: the first page),
+    `BY_PATIENT` (the order of `patient_order`).
+    `include`: not matches follow, but what they include, after this version; `count` is then the
+    number of matches on the page whose includes they are. 0: matches follow.
+    """
 
     t: int
     v: int
     total: int
+    flags: int = 0
+    count: int = 0
+    include: int = 0
 
 
 class Cursors:
@@ -39,7 +52,16 @@ class Cursors:
 
     def write(self, position: Position, question: Iterable[str]) -> str:
         """The cursor of a position in the answer to `question`."""
-        packed = _LAYOUT.pack(_VERSION, position.t, position.v, position.total, _digest(question))
+        packed = _LAYOUT.pack(
+            _VERSION,
+            position.t,
+            position.v,
+            position.total,
+            position.flags,
+            position.count,
+            position.include,
+            _digest(question),
+        )
         return base64.urlsafe_b64encode(packed + self._tag(packed)).rstrip(b"=").decode()
 
     def read(self, text: str, question: Iterable[str]) -> Position:
@@ -53,7 +75,7 @@ class Cursors:
         packed, tag = data[: _LAYOUT.size], data[_LAYOUT.size :]
         if len(packed) != _LAYOUT.size or not hmac.compare_digest(tag, self._tag(packed)):
             raise _refused()
-        version, t, v, total, digest = _LAYOUT.unpack(packed)
+        version, *numbers, digest = _LAYOUT.unpack(packed)
         if version != _VERSION or digest != _digest(question):
             raise error(
                 "value",
@@ -61,7 +83,7 @@ class Cursors:
                 "page that it came from.",
                 "_cursor",
             )
-        return Position(t, v, total)
+        return Position(*numbers)
 
     def _tag(self, packed: bytes) -> bytes:
         return hmac.digest(self._key, packed, "sha256")[:_TAG_BYTES]

@@ -1,4 +1,4 @@
-"""From a query to what its two tiers are asked: probes, ids and moments.
+"""From the tree of a search to what its two tiers are asked: probes, ids and moments.
 
 The cost of a search should follow the number of its matches, not the size of the lake. Among hot
 versions, the criterion with the fewest index rows is looked up as a whole, and each version found
@@ -8,23 +8,44 @@ are answered from blocks (`storage.query.flushed`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import apsw
 
 from schemas.ids import is_id
+from storage import index
 from storage.index import date
 from storage.index.condition import All, Compare, Condition, Either
+from storage.index.membership import Among, TextSet
 from storage.index.probe import Probe
-from storage.packed_ids import pack
 from storage.query.alternatives import Alternatives, alternatives
+from storage.query.canonical import Canonical, names
+from storage.query.compared import compared
+from storage.query.conditions import (
+    Every,
+    Holds,
+    Ids,
+    Moments,
+    Not,
+    Some,
+    among_ids,
+    checked,
+)
 from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import unescape
-from storage.query.parse import Query
-from storage.terms import Terms
+from storage.query.tree import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Compared,
+    InCompartment,
+    InList,
+    Node,
+    NotOf,
+    Reverse,
+)
 
 # First look for a criterion with few rows; when all have many, look further before choosing.
 _CAPS = (1_000, 30_000)
@@ -34,18 +55,30 @@ _INSTANT_US = 1_000
 
 _AFTER_ALL = 2**63 - 1
 
+# Ids up to here are looked up one by one; more are compared with those of all candidates.
+FEW_IDS = 2_000
+
+Find = Callable[[str], int | None]
+
 
 @dataclass(slots=True)
 class Plan:
-    """What must hold of a version: `ids` (packed) when given, `moments` of its `v`, the probes.
+    """What must hold of a version of the type: every one of these.
 
-    `type_number` is None when there is no resource of the type.
+    `type_number` is None when there is no resource of the type. `ids`: when given, the resource is
+    one of them. `moments`: of its `v`. `compounds`: what is neither.
     """
 
     type_number: int | None
     alternatives: list[Alternatives] = field(default_factory=list)
     moments: list[Condition] = field(default_factory=list)
-    ids: frozenset[bytes | str] | None = None
+    ids: TextSet | None = None
+    compounds: list[Holds] = field(default_factory=list)
+
+    @property
+    def few_ids(self) -> TextSet | None:
+        """The ids, when they are few enough to begin with."""
+        return self.ids if self.ids is not None and len(self.ids) <= FEW_IDS else None
 
 
 @dataclass(slots=True)
@@ -56,53 +89,153 @@ class Where:
     args: list[Any]
 
 
-def plan(connection: apsw.Connection, terms: Terms, query: Query) -> Plan:
-    """What the criteria of a query ask. Raises FhirError for bad values."""
-    type_number = terms.find(connection, query.resource_type)
-    planned = Plan(type_number)
-    for criterion in query.criteria:
-        if criterion.kind == "_id":
-            ids = _ids(criterion)
-            planned.ids = ids if planned.ids is None else planned.ids & ids
-        elif criterion.kind == "_lastUpdated":
-            planned.moments.append(_last_updated(connection, criterion))
+@dataclass(frozen=True, slots=True)
+class Joins:
+    """Answers what a plan needs to know of other resources: of which each is current at `t`.
+
+    `matching(type, node)`: the ids of those that a node holds of, and for canonical references
+    their URLs. `named(type, param, node, target_type)`: the ids of the resources of the target type
+    that they name by a reference parameter. `entries(list ids, type)`: those in Lists.
+    """
+
+    matching: Callable[[str, str, Node], tuple[TextSet, tuple[Canonical, ...]]]
+    named: Callable[[str, Reverse], TextSet]
+    entries: Callable[[str, InList], TextSet]
+
+
+class Planner:
+    """Plans of one search's types."""
+
+    def __init__(self, connection: apsw.Connection, find: Find, joins: Joins) -> None:
+        """`find` gives the number of a text, None when no row can have it."""
+        self._connection = connection
+        self._find = find
+        self._joins = joins
+
+    def plan(self, resource_type: str, nodes: Sequence[Node]) -> Plan:
+        """What the nodes ask of resources of a type. Raises FhirError for bad values."""
+        planned = Plan(self._find(resource_type))
+        for node in nodes:
+            self._add(planned, self.holds(resource_type, node))
+        return planned
+
+    def planned(self, resource_type: str, found: Holds) -> Plan:
+        """The plan of resources of a type of which a node holds."""
+        planned = Plan(self._find(resource_type))
+        self._add(planned, found)
+        return planned
+
+    def _add(self, planned: Plan, found: Holds) -> None:
+        if isinstance(found, Every):
+            for part in found.parts:
+                self._add(planned, part)
+        elif isinstance(found, Ids):
+            planned.ids = found.ids if planned.ids is None else planned.ids.both(found.ids)
+        elif isinstance(found, Moments):
+            planned.moments.append(found.condition)
+        elif isinstance(found, Alternatives):
+            planned.alternatives.append(found)
         else:
-            planned.alternatives += alternatives(
-                partial(terms.find, connection), query.resource_type, criterion
-            )
-    return planned
+            planned.compounds.append(found)
+
+    def holds(self, resource_type: str, node: Node) -> Holds:
+        """One node of the tree, its joins worked out."""
+        if isinstance(node, Criterion):
+            return self._criterion(resource_type, node)
+        if isinstance(node, Compared):
+            return compared(self._find, resource_type, node)
+        if isinstance(node, AllOf):
+            return Every(tuple(self.holds(resource_type, part) for part in node.parts))
+        if isinstance(node, AnyOf):
+            return Some(tuple(self.holds(resource_type, part) for part in node.parts))
+        if isinstance(node, NotOf):
+            return Not(self.holds(resource_type, node.part))
+        if isinstance(node, Chain):
+            return self._chain(resource_type, node)
+        if isinstance(node, Reverse):
+            return Ids(self._joins.named(resource_type, node))
+        if isinstance(node, InList):
+            return Ids(self._joins.entries(resource_type, node))
+        return self._compartment(resource_type, node)
+
+    def _criterion(self, resource_type: str, criterion: Criterion) -> Holds:
+        if criterion.kind == "_id":
+            return Ids(_ids(criterion))
+        if criterion.kind == "_lastUpdated":
+            return Moments(_last_updated(self._connection, criterion))
+        found = alternatives(self._find, resource_type, criterion)
+        return found[0] if len(found) == 1 else Every(tuple(found))
+
+    def _chain(self, resource_type: str, chain: Chain) -> Holds:
+        probes: list[Probe] = []
+        by_url: list[Holds] = []
+        for link in chain.links:
+            p = self._find(index.param_key(resource_type, link.param))
+            number = self._find(link.target_type)
+            if p is None or number is None:
+                # Nothing refers so, or there is nothing to refer to; bad values are refused still.
+                self.holds(link.target_type, link.inner)
+                continue
+            ids, canonicals = self._joins.matching(chain.given, link.target_type, link.inner)
+            probes += references(p, ids, number)
+            by_url += [holds for one in canonicals for holds in names(p, one)]
+        return Some((Alternatives(probes), *by_url)) if by_url else Alternatives(probes)
+
+    def _compartment(self, resource_type: str, node: InCompartment) -> Holds:
+        number = self._find(node.compartment_type)
+        probes: list[Probe] = []
+        for name in node.params if number is not None else ():
+            p = self._find(index.param_key(resource_type, name))
+            if p is not None:
+                probes += references(p, TextSet.of([node.compartment_id]), number or 0)
+        found = Alternatives(probes)
+        if not node.itself:
+            return found
+        return Some((found, Ids(TextSet.of([node.compartment_id]))))
+
+
+def references(p: int, ids: TextSet, type_number: int) -> list[Probe]:
+    """Probes for references of a parameter to resources of a type."""
+    if not len(ids):
+        return []
+    of_type = Compare("type", "=", type_number)
+    if len(ids) == 1:
+        return [Probe("reference", p, All((Compare("target", "=", ids.strings[0]), of_type)))]
+    return [Probe("reference", p, All((Among("target", ids), of_type)), by_version=False)]
 
 
 def hot_matches(connection: apsw.Connection, planned: Plan, t: int, flushed_v: int) -> Where:
     """The hot versions that match as of `t`: those of the type after `flushed_v`."""
-    if planned.type_number is None:
+    if planned.type_number is None or (planned.ids is not None and not len(planned.ids)):
         return Where("0", [])
     found = planned.alternatives
-    driver = None if planned.ids is not None else _choose_driver(connection, found)
+    few = planned.few_ids
+    driver = None if few is not None else _choose_driver(connection, found)
     parts: list[tuple[str, Sequence[Any]]] = []
     # The unary plus keeps SQLite from preferring an index by type, or the range of v, to the
     # driver or the ids.
-    free = "" if driver is None and planned.ids is None else "+"
+    free = "" if driver is None and few is None else "+"
     if driver is not None:
         parts.append(_all_of(driver.probes))
-    if planned.ids is not None:
-        marks = ", ".join("?" * len(planned.ids))
-        parts.append((f"r.type = ? AND r.id IN ({marks})", [planned.type_number, *planned.ids]))
-    else:
-        parts.append((f"{free}r.type = ?", [planned.type_number]))
+    parts.append((f"{'' if few is not None else free}r.type = ?", [planned.type_number]))
+    if few is not None:
+        parts.append(among_ids("r.id", few))
     parts.append((f"{free}r.v > ?", [flushed_v]))
     parts += [moment.sql({"v": f"{free}r.v"}) for moment in planned.moments]
-    parts += [_checked(one) for one in found if one is not driver]
+    parts += [checked(one) for one in found if one is not driver]
+    parts += [checked(one) for one in planned.compounds]
+    if planned.ids is not None and few is None:
+        parts.append(among_ids("+r.id", planned.ids))
     parts.append(("r.t <= ? AND (r.t_end IS NULL OR r.t_end > ?) AND NOT r.deleted", [t, t]))
     where = " AND ".join(f"({sql})" for sql, _ in parts)
     return Where(where, [arg for _, args in parts for arg in args])
 
 
-def _ids(criterion: Criterion) -> frozenset[bytes | str]:
+def _ids(criterion: Criterion) -> TextSet:
     ids = [unescape(value) for value in criterion.values]
     if not all(is_id(id) for id in ids):
         raise bad_value(criterion.given, "an id has 1 to 64 letters, digits, dots and dashes")
-    return frozenset(pack(id) for id in ids)
+    return TextSet.of(ids)
 
 
 def _last_updated(connection: apsw.Connection, criterion: Criterion) -> Condition:
@@ -167,9 +300,3 @@ def _all_of(probes: Sequence[Probe]) -> tuple[str, list[Any]]:
         return "0", []
     selects = " UNION ALL ".join(probe.select() for probe in probes)
     return f"r.v IN ({selects})", [arg for probe in probes for arg in probe.args]
-
-
-def _checked(alternatives: Alternatives) -> tuple[str, list[Any]]:
-    sql = " OR ".join(probe.check("r.v") for probe in alternatives.probes) or "0"
-    args = [arg for probe in alternatives.probes for arg in probe.args]
-    return f"NOT ({sql})" if alternatives.excludes else sql, args

@@ -1,133 +1,217 @@
-"""Answering a search: one page of matches, their exact number, and the cursor of the next page."""
+"""Answering a search: one page of matches, what they include, and the cursors of other pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import NamedTuple
 
-import apsw
 import numpy as np
 
-from schemas.outcomes import error
-from schemas.search_params import search_params
-from storage.hot_rows import flushed_v as newest_flushed
-from storage.query.criterion import Known
-from storage.query.flushed import FlushedIndex, FlushedMatches
+from schemas.outcomes import FhirError, Issue, error
+from storage.query import patient_order
+from storage.query.include import included
+from storage.query.joins import Evaluation
+from storage.query.matches import Matches
 from storage.query.order import by_version, ordered
-from storage.query.page import Cursors, Position
-from storage.query.parse import Query, parse
-from storage.query.plan import Where, hot_matches, plan
-from storage.terms import Terms
-from storage.version_rows import COLUMNS, FROM, Bodies
-from storage.versions import Page
+from storage.query.page import BACKWARD, BEGINNING, BY_PATIENT, Cursors, Position
+from storage.query.parse import CONTROL, Query
+from storage.query.scope import Scope
+from storage.version_rows import rows_of_versions
+from storage.versions import Page, Version
+
+Params = Sequence[tuple[str, str]]
+
+
+class _Window(NamedTuple):
+    """The matches of a page, whether there are others before and after them, and their number."""
+
+    versions: list[int]
+    before: bool
+    after: bool
+    total: int
+
+
+def question_of(scope: Scope, params: Params) -> list[str]:
+    """What a cursor must not be moved to: where and what is searched, not the page's size."""
+    others = (f"{name}={value}" for name, value in params if name not in CONTROL)
+    sort = [value for name, value in params if name == "_sort"]
+    return ["search", *scope.texts(), *sorted(others), "_sort", *sort[:1]]
 
 
 def search(
-    connection: apsw.Connection,
-    bodies: Bodies,
-    terms: Terms,
+    evaluation: Evaluation,
     cursors: Cursors,
-    index: FlushedIndex,
-    t: int,
-    resource_type: str,
-    params: Sequence[tuple[str, str]],
-    *,
-    strict: bool,
-    known: Known = search_params,
+    query: Query,
+    question: Sequence[str],
+    position: Position | None,
 ) -> Page:
-    """One page of the resources that meet `params` as of `t`, or as of the cursor's commit."""
-    query = parse(resource_type, params, strict=strict, known=known)
-    question = _question(query)
-    after: Position | None = None
-    if query.cursor is not None:
-        after = cursors.read(query.cursor, question)
-        if after.t > t:
-            raise error(
-                "value", "The _cursor is of a later state of the lake than there is.", "_cursor"
-            )
-        t = after.t
-    planned = plan(connection, terms, query)
-    flushed_v = 0
-    if planned.type_number is not None:
-        flushed_v = newest_flushed(connection, planned.type_number)
-    hot = hot_matches(connection, planned, t, flushed_v)
-    flushed = FlushedMatches(connection, index, planned, t, flushed_v)
-    total = after.total if after is not None else -1
-    descending = by_version(query)
-    if descending is None:
-        versions = ordered(connection, index.cache, terms, query, hot, flushed)
-        total = len(versions)
-        if after is not None:
-            versions = _after(versions, after.v)
-        found = versions[: query.count + 1].tolist() if query.count else []
-    else:
-        found = _by_version(connection, hot, flushed, query.count, after, descending)
-    has_more = len(found) > query.count
-    found = found[: query.count]
-    if query.total and total < 0:
-        complete = after is None and not has_more and query.count > 0
-        total = len(found) if complete else _count(connection, hot) + flushed.total()
-    following = None
-    if has_more:
-        following = cursors.write(Position(t, found[-1], total), question)
-    return Page(
-        bodies.load(connection, _rows(connection, found)),
-        total if query.total else None,
-        following,
-        list(query.ignored),
-        t,
+    """One page of the resources that meet a query, as of the evaluation's commit.
+
+    `position` is that of the query's cursor, None for the first page.
+    """
+    found = [
+        (part.resource_type, evaluation.matches(part.resource_type, part.criteria))
+        for part in query.parts
+    ]
+    found = [one for one in found if one[1].planned.type_number is not None]
+    at = position or Position(evaluation.t, 0, -1, BEGINNING | _order(query, found))
+    count = at.count if at.include else query.count
+    window = _window(evaluation, query, found, at, count)
+    versions = window.versions
+    total = _total(query, found, window, at, count)
+    matches: list[Version] = []
+    if not at.include:
+        matches = _load(evaluation, versions)
+    page = Page(matches, total, None, list(query.ignored), evaluation.t, issues=[*query.issues])
+    counted = -1 if total is None else total
+    following = previous = None
+    if window.after and versions:
+        following = Position(evaluation.t, versions[-1], counted, at.flags & BY_PATIENT)
+    if window.before and versions and not at.include:
+        flags = BACKWARD | at.flags & BY_PATIENT
+        previous = Position(evaluation.t, versions[0], counted, flags)
+    if query.includes and versions:
+        of_page, more = _included(evaluation, query, versions, matches, at)
+        page = replace(page, included=_load(evaluation, of_page))
+        if more:
+            page.issues.append(_more_follow(more))
+            first = at if at.include else replace(at, count=len(versions))
+            following = replace(first, total=counted, include=of_page[-1])
+    return replace(
+        page,
+        next=None if following is None else cursors.write(following, question),
+        previous=None if previous is None else cursors.write(previous, question),
     )
 
 
-def _by_version(
-    connection: apsw.Connection,
-    hot: Where,
-    flushed: FlushedMatches,
+def _window(
+    evaluation: Evaluation,
+    query: Query,
+    found: Sequence[tuple[str, Matches]],
+    at: Position,
     count: int,
-    after: Position | None,
+) -> _Window:
+    """The `v` of the matches of the page at a position."""
+    backward = bool(at.flags & BACKWARD)
+    after = None if at.flags & BEGINNING else at.v
+    descending = by_version(query.sort)
+    if not count:
+        return _Window([], False, False, -1)
+    if descending is None:
+        versions = ordered(evaluation, query.sort, found)
+        total = len(versions)
+        place = 0 if after is None else _place(versions, after)
+        if backward:
+            first, last = max(place - count, 0), place
+        else:
+            first = place + (after is not None)
+            last = first + count
+        chosen = versions[first:last].tolist()
+        return _Window(chosen, first > 0, last < total, total)
+    if backward:
+        descending = not descending
+    if at.flags & BY_PATIENT:
+        both = _by_patient(evaluation, found, count + 1, after, descending)
+    else:
+        both = []
+        for _, matches in found:
+            both += matches.by_version(count + 1, after, descending=descending)
+        both.sort(reverse=descending)
+    more, chosen = len(both) > count, both[:count]
+    if backward:
+        return _Window(chosen[::-1], more, True, -1)
+    return _Window(chosen, after is not None, more, -1)
+
+
+def _total(
+    query: Query,
+    found: Sequence[tuple[str, Matches]],
+    window: _Window,
+    at: Position,
+    count: int,
+) -> int | None:
+    if not query.counts:
+        return None
+    if at.total >= 0:
+        return at.total
+    if window.total >= 0:
+        return window.total
+    if count and not window.before and not window.after:
+        return len(window.versions)
+    if count and not query.total and at.flags & BY_PATIENT:
+        # Counting would take longer than the page: who wants to know asks.
+        return None
+    return sum(matches.total() for _, matches in found)
+
+
+def _order(query: Query, found: Sequence[tuple[str, Matches]]) -> int:
+    """The flag of the order in which a search that asks for none gives its matches."""
+    parts = sum(len(matches.flushed.parts) for _, matches in found)
+    return BY_PATIENT if not query.sort and parts > patient_order.FEW_PARTS else 0
+
+
+def _by_patient(
+    evaluation: Evaluation,
+    found: Sequence[tuple[str, Matches]],
+    count: int,
+    after: int | None,
     descending: bool,
 ) -> list[int]:
-    """The first `count` matches and one more, in the order of `v`."""
-    if not count:
-        return []
-    where, args = hot.sql, list(hot.args)
+    """The `v` of the first matches after version `after`, by patient."""
+    key = None
     if after is not None:
-        where, args = f"{where} AND r.v {'<' if descending else '>'} ?", [*args, after.v]
-    direction = "DESC" if descending else "ASC"
-    rows = connection.execute(
-        f"SELECT r.v FROM version r WHERE {where} ORDER BY r.v {direction} LIMIT ?",
-        (*args, count + 1),
-    ).fetchall()
-    cold = flushed.first(count + 1, None if after is None else after.v, descending=descending)
-    both = sorted([*(v for (v,) in rows), *cold.tolist()], reverse=descending)
-    return both[: count + 1]
+        key = patient_order.key_of(evaluation.connection, after)
+        if key is None:
+            raise _gone()
+    keys: list[patient_order.Key] = []
+    for _, matches in found:
+        keys += patient_order.first(
+            evaluation.connection, matches, count, key, descending=descending
+        )
+    keys.sort(reverse=descending)
+    return [v for _, v in keys[:count]]
 
 
-def _after(versions: np.ndarray, v: int) -> np.ndarray:
-    """Those of the versions, in their order, that come after `v`."""
+def _gone() -> FhirError:
+    return error("value", "The _cursor points at what is no longer there.", "_cursor")
+
+
+def _place(versions: np.ndarray, v: int) -> int:
+    """Where `v` is among the versions, in their order."""
     (place,) = np.nonzero(versions == v)
     if not len(place):
-        raise error("value", "The _cursor points at what is no longer there.", "_cursor")
-    return versions[int(place[0]) + 1 :]
+        raise _gone()
+    return int(place[0])
 
 
-def _rows(connection: apsw.Connection, versions: list[int]) -> list[Any]:
-    """The rows of `version_rows.COLUMNS` of some versions, in their order."""
-    if not versions:
-        return []
-    rows: list[Any] = connection.execute(
-        f"SELECT {COLUMNS} FROM carray(?) a CROSS JOIN {FROM} WHERE r.v = a.value",
-        (apsw.carray(np.array(versions, np.int64)),),
-    ).fetchall()
-    return rows
+def _included(
+    evaluation: Evaluation,
+    query: Query,
+    versions: list[int],
+    matches: list[Version],
+    at: Position,
+) -> tuple[list[int], int]:
+    """The included versions of this page, and how many more follow."""
+    if at.include:
+        # The matches were given out on an earlier page.
+        matches = evaluation.unobserved_versions(versions)
+    everything = included(evaluation, query.includes, list(zip(versions, matches, strict=True)))
+    rest = [v for v in everything if v > at.include]
+    of_page = rest[: evaluation.limits.page_includes]
+    return of_page, len(rest) - len(of_page)
 
 
-def _count(connection: apsw.Connection, hot: Where) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM version r WHERE {hot.sql}", hot.args).get)
+def _load(evaluation: Evaluation, versions: list[int]) -> list[Version]:
+    rows = rows_of_versions(evaluation.connection, versions)
+    return evaluation.bodies.load(evaluation.connection, rows)
 
 
-def _question(query: Query) -> list[str]:
-    """What a cursor must not be moved to: type, criteria and order, not the page's size."""
-    criteria = sorted((c.given, ",".join(c.values)) for c in query.criteria)
-    sort = [f"{'-' if key.descending else ''}{key.param}" for key in query.sort]
-    return ["search", query.resource_type, *(text for pair in criteria for text in pair), *sort]
+def _more_follow(count: int) -> Issue:
+    return Issue(
+        "information",
+        "incomplete",
+        f"{count:,} more included resources belong to the matches of this page (setting "
+        "search_page_includes): the next link leads to them, before further matches.",
+        ("_include",),
+    )

@@ -181,7 +181,7 @@ def test_own_events_can_be_changed_by_nobody(service: Audited) -> None:
         bundle = {"resourceType": "Bundle", "type": kind, "entry": [entry]}
         answer = service.http.post("/fhir", json=bundle, headers=FHIR)
         status = answer.json().get("entry", [{}])[0].get("response", {}).get("status")
-        assert 405 in (answer.status_code, int(status or 0))
+        assert 405 in (answer.status_code, int((status or "0")[:3]))
     assert service.http.get("/fhir/AuditEvent/audit-1").json() == event
 
 

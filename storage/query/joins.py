@@ -1,0 +1,196 @@
+"""What joins resources in a search: chains, `_has`, `_list`; worked out set by set.
+
+The resources at the far end of a link are searched as of the same commit, whole, and become one
+set of ids, which the near end is compared with: never a query for each id, and never a cut. Sets
+are kept for the next page, which asks for the same ones as of the same commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import apsw
+
+from schemas.param_set import ParamSet
+from storage import audit_trail, index
+from storage.index.membership import Among, TextSet
+from storage.index.probe import Probe
+from storage.query.alternatives import Alternatives
+from storage.query.canonical import Canonical, bare, canonical_of, names
+from storage.query.conditions import Every, Holds, Some
+from storage.query.flushed import FlushedIndex
+from storage.query.limits import SearchLimits, beyond
+from storage.query.matches import Matches
+from storage.query.plan import Joins, Plan, Planner, references
+from storage.query.tree import InList, Node, Reverse
+from storage.terms import Terms
+from storage.version_rows import Bodies, rows_of_versions
+from storage.versions import Version
+
+_NONE = TextSet([])
+
+
+class Evaluation:
+    """One search's view of the lake: as of commit `t`, on one connection."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        bodies: Bodies,
+        terms: Terms,
+        flushed: FlushedIndex,
+        t: int,
+        known: ParamSet,
+        limits: SearchLimits,
+    ) -> None:
+        self.connection = connection
+        self.bodies = bodies
+        self.terms = terms
+        self.flushed = flushed
+        self.t = t
+        self.known = known
+        self.limits = limits
+        self._kept = flushed.sets
+        joins = Joins(self._matching, self._named, self._entries)
+        self._planner = Planner(connection, self.find, joins)
+
+    @cached_property
+    def _erasures(self) -> int:
+        """An erasure takes something out of what is answered as of the same commit."""
+        return int(self.connection.execute("SELECT count(*) FROM erasure").get)
+
+    def find(self, text: str) -> int | None:
+        """The number of a text; None when no row can have it."""
+        return self.terms.find(self.connection, text)
+
+    def matches(self, resource_type: str, nodes: Sequence[Node]) -> Matches:
+        """The resources of a type that meet all nodes."""
+        planned = self._planner.plan(resource_type, nodes)
+        return Matches(self.connection, self.flushed, planned, self.t)
+
+    def referring(
+        self,
+        source_type: str,
+        param: str,
+        target_type: str,
+        ids: TextSet,
+        canonicals: Iterable[Canonical] = (),
+    ) -> Matches:
+        """The resources that name one of some others by a reference parameter.
+
+        By `Type/id`, or by one of the canonicals.
+        """
+        p, number = self.find(index.param_key(source_type, param)), self.find(target_type)
+        if p is None or number is None:
+            found: list[Holds] = [Alternatives([])]
+        else:
+            found = [Alternatives(references(p, ids, number))]
+            found += [holds for one in canonicals for holds in names(p, one)]
+        planned = self._planner.planned(
+            source_type, found[0] if found[1:] == [] else Some(tuple(found))
+        )
+        return Matches(self.connection, self.flushed, planned, self.t)
+
+    def with_urls(self, resource_type: str, urls: TextSet) -> list[Version]:
+        """The resources of a type with one of some canonical URLs (without versions)."""
+        p = self.find(index.param_key(resource_type, "url"))
+        planned = Plan(self.find(resource_type))
+        if p is None or not len(urls) or not self.has_urls(resource_type):
+            return []
+        planned.alternatives.append(
+            Alternatives([Probe("uri", p, Among("uri", urls), by_version=False)])
+        )
+        return self.unobserved(Matches(self.connection, self.flushed, planned, self.t))
+
+    def has_urls(self, resource_type: str) -> bool:
+        """Whether resources of a type are named by canonical URLs."""
+        found = self.known(resource_type).get("url")
+        return found is not None and found.type == "uri"
+
+    def unobserved(self, found: Matches) -> list[Version]:
+        """Matches with their bodies, which are looked at and not given out."""
+        return self.unobserved_versions(found.versions().tolist())
+
+    def unobserved_versions(self, versions: list[int]) -> list[Version]:
+        """Versions with their bodies, which are looked at and not given out."""
+        with audit_trail.unobserved():
+            rows = rows_of_versions(self.connection, versions)
+            return self.bodies.load(self.connection, rows)
+
+    def _matching(
+        self, given: str, target_type: str, inner: Node
+    ) -> tuple[TextSet, tuple[Canonical, ...]]:
+        key = ("matching", target_type, inner, self.t, self._erasures)
+        found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
+        if found is None:
+            matches = self.matches(target_type, [inner])
+            ids = self._limited(given, TextSet.of_arrays(matches.id_arrays()))
+            found = (ids, self._canonicals(matches) if self.has_urls(target_type) else ())
+            self._kept.keep(key, found)
+        return found
+
+    def _canonicals(self, matches: Matches) -> tuple[Canonical, ...]:
+        """How canonical references name some resources."""
+        named = (canonical_of(version.resource()) for version in self.unobserved(matches))
+        return tuple(dict.fromkeys(one for one in named if one is not None))
+
+    def _named(self, resource_type: str, node: Reverse) -> TextSet:
+        key = ("named", resource_type, node, self.t, self._erasures)
+        found: TextSet | None = self._kept.get(key)
+        if found is None:
+            found = self._limited(node.given, self._names(resource_type, node))
+            self._kept.keep(key, found)
+        return found
+
+    def _names(self, resource_type: str, node: Reverse) -> TextSet:
+        matches = self.matches(node.source_type, [node.inner])
+        p = self.find(index.param_key(node.source_type, node.param))
+        number = self.find(resource_type)
+        if p is None or number is None:
+            return _NONE
+        ids = TextSet.of_arrays(matches.named_arrays(p, number))
+        if not self.has_urls(resource_type):
+            return ids
+        urls = TextSet.of_arrays(matches.named_arrays(p, 0))
+        more = []
+        for version in self.with_urls(resource_type, TextSet.of(bare(urls.strings))):
+            canonical = canonical_of(version.resource())
+            if canonical is not None:
+                naming = self._planner.holds(node.source_type, node.inner)
+                holds = Every((naming, Some(tuple(names(p, canonical)))))
+                planned = self._planner.planned(node.source_type, holds)
+                if Matches(self.connection, self.flushed, planned, self.t).total():
+                    more.append(version.id)
+        return TextSet.of([*ids.strings, *more])
+
+    def _entries(self, resource_type: str, node: InList) -> TextSet:
+        key = ("list", resource_type, node, self.t, self._erasures)
+        found: TextSet | None = self._kept.get(key)
+        if found is None:
+            planned = Plan(self.find("List"), ids=TextSet.of(node.list_ids))
+            lists = self.unobserved(Matches(self.connection, self.flushed, planned, self.t))
+            found = TextSet.of(
+                id for version in lists for id in listed(version.resource(), resource_type)
+            )
+            self._kept.keep(key, found)
+        return found
+
+    def _limited(self, given: str, found: TextSet) -> TextSet:
+        if len(found) > self.limits.max_joined:
+            raise beyond(
+                given, "leads over too many resources", self.limits.max_joined, "search_max_joined"
+            )
+        return found
+
+
+def listed(found: dict[str, Any], resource_type: str) -> list[str]:
+    """The ids of a type in a List, without the entries that say they were taken off it."""
+    ids = []
+    for entry in found.get("entry", ()):
+        reference = entry.get("item", {}).get("reference", "")
+        kind, _, rest = reference.partition("/")
+        if kind == resource_type and rest and entry.get("deleted") is not True:
+            ids.append(rest.partition("/")[0])
+    return ids

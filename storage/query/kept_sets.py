@@ -1,0 +1,47 @@
+"""Sets of ids that searches worked out, kept for the next page of the same search."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+from storage.index.membership import TextSet
+
+# Ids kept in all sets together: some 60 bytes each.
+_KEPT_IDS = 500_000
+
+
+class KeptSets:
+    """Sets of ids by what was asked, as of which commit; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._ids = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """The set of a key; None where there is none."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def keep(self, key: Hashable, found: Any) -> None:
+        """Keep a set, or a tuple of sets."""
+        size = _size(found)
+        if size > _KEPT_IDS:
+            return
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = found
+                self._ids += size
+            while self._ids > _KEPT_IDS:
+                _, dropped = self._kept.popitem(last=False)
+                self._ids -= _size(dropped)
+
+
+def _size(found: Any) -> int:
+    return len(found) + 1 if isinstance(found, TextSet) else sum(len(one) for one in found) + 1

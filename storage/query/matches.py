@@ -1,0 +1,124 @@
+"""The current versions of one type that meet a plan as of `t`, over both tiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import numpy as np
+
+from storage.hot_rows import flushed_v as newest_flushed
+from storage.index.probe import Probe
+from storage.index.texts import Texts
+from storage.packed_ids import unpack
+from storage.query.flushed import FlushedIndex, FlushedMatches
+from storage.query.plan import Plan, Where, hot_matches
+
+_NOWHERE = Where("0", [])
+_NO_VERSIONS = np.zeros(0, np.int64)
+
+
+class Matches:
+    """What meets a plan; worked out where it is asked for."""
+
+    def __init__(
+        self, connection: apsw.Connection, index: FlushedIndex, planned: Plan, t: int
+    ) -> None:
+        self._connection = connection
+        self._index = index
+        self.planned = planned
+        flushed_v = 0
+        if planned.type_number is not None:
+            flushed_v = newest_flushed(connection, planned.type_number)
+        self.hot = _NOWHERE
+        if planned.type_number is not None and _is_hot(connection, planned.type_number, flushed_v):
+            self.hot = hot_matches(connection, planned, t, flushed_v)
+        self.flushed = FlushedMatches(connection, index, planned, t, flushed_v)
+
+    def total(self) -> int:
+        """How many there are."""
+        where, count = self.hot, 0
+        if where is not _NOWHERE:
+            count = self._connection.execute(
+                f"SELECT count(*) FROM version r WHERE {where.sql}", where.args
+            ).get
+        return int(count) + self.flushed.total()
+
+    def by_version(self, count: int, after: int | None, *, descending: bool) -> list[int]:
+        """The first `count` by `v`, of those after version `after`."""
+        where, args = self.hot.sql, list(self.hot.args)
+        if after is not None:
+            where, args = f"{where} AND r.v {'<' if descending else '>'} ?", [*args, after]
+        direction = "DESC" if descending else "ASC"
+        rows: list[Any] = []
+        if self.hot is not _NOWHERE:
+            rows = self._connection.execute(
+                f"SELECT r.v FROM version r WHERE {where} ORDER BY r.v {direction} LIMIT ?",
+                (*args, count),
+            ).fetchall()
+        cold = self.flushed.first(count, after, descending=descending)
+        both = sorted([*(v for (v,) in rows), *cold.tolist()], reverse=descending)
+        return both[:count]
+
+    def hot_versions(self) -> np.ndarray:
+        """The `v` of the hot ones, in no order."""
+        if self.hot is _NOWHERE:
+            return _NO_VERSIONS
+        where = self.hot
+        rows = self._connection.execute(
+            f"SELECT r.v FROM version r WHERE {where.sql}", where.args
+        ).fetchall()
+        return np.array([v for (v,) in rows], np.int64)
+
+    def versions(self) -> np.ndarray:
+        """The `v` of all, in no order."""
+        found = [self.hot_versions()]
+        found += [self.flushed.versions(part) for part in self.flushed.parts]
+        return np.concatenate(found)
+
+    def id_arrays(self) -> list[Any]:
+        """The ids of all, as Arrow arrays (binary); each resource is current once."""
+        where = self.hot
+        rows: list[Any] = self._connection.execute(
+            f"SELECT r.id FROM version r WHERE {where.sql}", where.args
+        ).fetchall()
+        found = [Texts.of([unpack(key) for (key,) in rows]).arrow()]
+        for part in self.flushed.parts:
+            mine = self.flushed.rows(part)
+            if len(mine):
+                found.append(self.flushed.ids(part, mine).arrow())
+        return found
+
+    def named_arrays(self, p: int, type_number: int) -> list[Any]:
+        """What they name by the reference parameter `p`, of a type (0: URLs), as Arrow arrays."""
+        where = self.hot
+        rows: list[Any] = self._connection.execute(
+            "SELECT DISTINCT x.target FROM reference_index x WHERE x.p = ? AND x.type = ? "
+            f"AND x.v IN (SELECT r.v FROM version r WHERE {where.sql})",
+            (p, type_number, *where.args),
+        ).fetchall()
+        found = [Texts.of([target for (target,) in rows]).arrow()]
+        cache = self._index.cache
+        for part in self.flushed.parts:
+            mine = self.flushed.rows(part)
+            if not len(mine):
+                continue
+            mask = np.zeros(part.rows, bool)
+            mask[mine] = True
+            for entry in cache.candidates(self._connection, part, Probe("reference", p)):
+                block = cache.block(self._connection, "reference", entry.id)
+                chosen = np.logical_or.reduceat(mask[block.rows], block.starts[:-1])
+                chosen &= block.columns["type"] == type_number
+                targets = block.columns["target"]
+                assert isinstance(targets, Texts)
+                if chosen.any():
+                    found.append(targets.take(np.flatnonzero(chosen)).arrow())
+        return found
+
+
+def _is_hot(connection: apsw.Connection, type_number: int, flushed_v: int) -> bool:
+    """Whether a type has hot versions."""
+    found = connection.execute(
+        "SELECT 1 FROM version WHERE type = ? AND v > ? LIMIT 1", (type_number, flushed_v)
+    )
+    return found.get is not None
