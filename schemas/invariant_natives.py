@@ -23,35 +23,66 @@ def _period_in_order(period: Any) -> bool | None:
         return True
     if start == end:
         return True
-    same = len(start) == len(end) and (len(start) < 11 or start[19:] == end[19:])
+    same = len(start) == len(end) and (
+        len(start) < 11 or (start[16:17] == ":" and start[19:] == end[19:])
+    )
     return start < end if same else None
 
 
 def _contained_are_referred_to(resource: Any) -> bool | None:
     """dom-3: something refers to each contained resource that has an id, or it refers to its
     container (`#`)."""
+    missing = {f"#{one['id']}": one for one in _contained(resource) if "id" in one}
+    for reference in _local_references(resource):
+        if missing.pop(reference, None) is not None and not missing:
+            return True
+    return all("#" in _local_references(one) for one in missing.values())
+
+
+def _contained(resource: Any) -> list[dict[str, Any]]:
     contained = resource.get("contained")
-    if type(contained) is not list:
-        return True
-    inside = [set(_local_references(one)) for one in contained]
-    outer = {key: value for key, value in resource.items() if key != "contained"}
-    known = set(_local_references(outer)).union(*inside)
-    return all(
-        "#" in own or type(one) is not dict or "id" not in one or f"#{one['id']}" in known
-        for one, own in zip(contained, inside, strict=True)
-    )
+    return [one for one in contained if type(one) is dict] if type(contained) is list else []
+
+
+def _metas(resource: Any) -> list[dict[str, Any]]:
+    metas = [one.get("meta") for one in _contained(resource)]
+    return [meta for meta in metas if type(meta) is dict]
+
+
+def _nothing_is_contained_twice(resource: Any) -> bool | None:
+    """dom-2."""
+    return not any("contained" in one for one in _contained(resource))
+
+
+def _contained_have_no_version(resource: Any) -> bool | None:
+    """dom-4. The keys of primitives without a value count too."""
+    keys = ("versionId", "_versionId", "lastUpdated", "_lastUpdated")
+    return not any(key in meta for meta in _metas(resource) for key in keys)
+
+
+def _contained_have_no_label(resource: Any) -> bool | None:
+    """dom-5."""
+    return not any("security" in meta for meta in _metas(resource))
 
 
 def _local_references(node: Any) -> Iterator[str]:
-    waiting = [node]
+    """All texts that begin with `#`, in the order of the document, what is contained at the end."""
+    contained = node.get("contained")
+    waiting = [iter((contained,)), iter(value for value in node.values() if value is not contained)]
     while waiting:
-        one = waiting.pop()
-        if type(one) is dict:
-            waiting += one.values()
-        elif type(one) is list:
-            waiting += one
-        elif type(one) is str and one[:1] == "#":
-            yield one
+        for child in waiting[-1]:
+            kind = type(child)
+            if kind is str:
+                if child[:1] == "#":
+                    yield child
+            elif kind is dict:
+                waiting.append(iter(child.values()))
+                break
+            elif kind is list:
+                waiting.append(iter(child))
+                break
+        else:
+            waiting.pop()
 
 
 def _codes_are_distinct(system: Any) -> bool | None:
@@ -71,6 +102,38 @@ def _codes_are_distinct(system: Any) -> bool | None:
     return True
 
 
+def _entries(bundle: Any) -> list[dict[str, Any]]:
+    entries = bundle.get("entry")
+    return [one for one in entries if type(one) is dict] if type(entries) is list else []
+
+
+def _entries_have(key: str, *types: str) -> Native:
+    """bdl-3, bdl-4: each entry of a Bundle of these types has the key, none of another type."""
+
+    def check(bundle: Any) -> bool | None:
+        wanted = bundle.get("type") in types
+        return all((key in entry) is wanted for entry in _entries(bundle))
+
+    return check
+
+
+def _full_urls_are_distinct(bundle: Any) -> bool | None:
+    """bdl-7, for Bundles of thousands of entries."""
+    if bundle.get("type") == "history":
+        return True
+    seen: set[tuple[str, str]] = set()
+    for entry in _entries(bundle):
+        url, resource = entry.get("fullUrl"), entry.get("resource")
+        if type(url) is not str:
+            continue
+        meta = resource.get("meta") if type(resource) is dict else None
+        version = str(meta.get("versionId", "")) if type(meta) is dict else ""
+        if (url, version) in seen:
+            return False
+        seen.add((url, version))
+    return True
+
+
 def _formatting(div: Any) -> bool | None:
     return type(div) is not str or formatting_problem(div) is None
 
@@ -82,7 +145,13 @@ def _content(div: Any) -> bool | None:
 NATIVES: Mapping[str, Native] = MappingProxyType(
     {
         "per-1": _period_in_order,
+        "dom-2": _nothing_is_contained_twice,
         "dom-3": _contained_are_referred_to,
+        "dom-4": _contained_have_no_version,
+        "dom-5": _contained_have_no_label,
+        "bdl-3": _entries_have("request", "batch", "transaction", "history"),
+        "bdl-4": _entries_have("response", "batch-response", "transaction-response", "history"),
+        "bdl-7": _full_urls_are_distinct,
         "csd-1": _codes_are_distinct,
         "txt-1": _formatting,
         "txt-2": _content,

@@ -79,11 +79,14 @@ class _Walk:
             below = slot.plan
             if below is None:
                 below = slot.plan = plan_of(slot.type_name)
+            # Most of what is below (a Coding, a Reference) has nothing that any rule is about.
+            always, untouched = below.always, below.slots.keys().isdisjoint
             if type(value) is dict:
-                self.element(below, value, (place, key, -1))
+                if always or not untouched(value):
+                    self.element(below, value, (place, key, -1))
             elif type(value) is list:
                 for index, one in enumerate(value):
-                    if type(one) is dict:
+                    if type(one) is dict and (always or not untouched(one)):
                         self.element(below, one, (place, key, index))
             if len(self.found) > MAX_ISSUES:
                 return
@@ -118,6 +121,8 @@ class _Walk:
             self.report(rule, place)
 
     def judge(self, rule: Rule, value: Any, type_name: str, place: Place) -> None:
+        if rule.severity == BEST_PRACTICE and not self.best_practice:
+            return
         if rule.native is not None:
             verdict = rule.native(value)
             if verdict is not None:

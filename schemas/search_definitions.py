@@ -13,6 +13,7 @@ from typing import Any
 from schemas.fhirpath_values import fhirpath_reason, followed
 from schemas.outcomes import FhirError, Issue
 from schemas.search_params import (
+    CONTENT,
     Component,
     SearchParam,
     by_url,
@@ -64,7 +65,7 @@ def parameters_of(resource: dict[str, Any], find_type: FindType = type_of_r4) ->
             resource["code"],
             resource["type"],
             base,
-            resource.get("expression", ""),
+            base if resource["code"] == CONTENT else resource.get("expression", ""),
             tuple(resource.get("target", ())),
             resource["url"],
             components,
@@ -90,6 +91,8 @@ def _mistakes(resource: dict[str, Any]) -> Iterator[Issue]:
             "a letter. Those that begin with _ are FHIR's own.",
             "code",
         )
+    if code == CONTENT and kind != "string":
+        yield _issue("value", "_content is a string.", "type")
     if kind and kind not in _TYPES and kind != "composite" and not _own_code(resource):
         yield _issue(
             "not-supported",
@@ -124,7 +127,9 @@ def _own_code(resource: dict[str, Any]) -> bool:
     if found is not None and found["code"] == code:
         return True
     bases = resource.get("base")
-    return any(code in search_params(base) for base in (bases or ()) if isinstance(base, str))
+    return code == CONTENT or any(
+        code in search_params(base) for base in (bases or ()) if isinstance(base, str)
+    )
 
 
 def _bases(resource: dict[str, Any]) -> list[str]:
@@ -188,6 +193,8 @@ def _reason(param: SearchParam) -> str | None:
 
 def _is_of_r4(param: SearchParam) -> bool:
     """Whether R4 has the parameter, and it finds the same in the type."""
+    if param.code == CONTENT:
+        return False  # Theirs has no effect until it is given.
     own = by_url(param.url)
     if own is not None and own["code"] == param.code and own["type"] == param.type:
         return (own["expression"] or "") == param.expression

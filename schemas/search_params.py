@@ -53,6 +53,8 @@ class SearchParam:
         """How its values are indexed."""
         if self.type == "composite":
             return "$".join(one.type for one in self.components)
+        if self.code == CONTENT:
+            return "words"
         return _KINDS.get(self.code, self.type) if self.url in _SPECIAL else self.type
 
 
@@ -105,10 +107,15 @@ COMPOSITES = frozenset(
     }
 )
 
+CONTENT = "_content"
+"""The words of whole resources: only where a SearchParameter of the lake asks for it."""
+
+_OFF = (
+    "every word of every resource would have to be indexed; it works for the types of a "
+    "SearchParameter with this code that a datastore has been given"
+)
+
 _REASONS = {
-    "_content": (
-        "an index of every word of every resource is not kept; _text has those of narratives"
-    ),
     "_query": "no named queries are defined; _filter and operations are there instead",
     "_filter": "it is not evaluated",
 }
@@ -136,6 +143,8 @@ def unsupported_reason(param: SearchParam) -> str | None:
     """Why a parameter cannot be evaluated for its type, or None when it can."""
     if param.code in _REASONS:
         return _REASONS[param.code]
+    if param.code == CONTENT and not param.expression:
+        return _OFF
     if not param.expression:
         return "it has no expression"
     if param.type == "special" and param.kind == "special":
@@ -164,21 +173,18 @@ def component_branches(
     return of_resource, tuple(branches(text, resource_type if of_resource else root.type))
 
 
-# Kinds that are not sorted by: their values may stand under the names of others.
-_UNITED = frozenset({"composite", "token"})
-
-
 def _union(param: SearchParam, others: Mapping[str, SearchParam]) -> tuple[str, ...]:
-    """Parameters that have all values of this one, and no others."""
+    """Composites that have all values of this one, and no others.
+
+    Nothing is sorted by a composite, so its values may stand under the names of others.
+    """
     wanted = set(branches(param.expression, param.base))
     if len(wanted) < 2:
         return ()
     shared = [
         (other.code, set(branches(other.expression, other.base)))
         for other in others.values()
-        if other.code != param.code
-        and other.type == param.type
-        and other.components == param.components
+        if other.code != param.code and other.components == param.components
     ]
     within = [(code, found) for code, found in shared if found < wanted]
     return tuple(code for code, _ in within) if _covers(within, wanted) else ()
@@ -214,7 +220,7 @@ def _load() -> tuple[dict[str, dict[str, SearchParam]], list[Unsupported]]:
                     Unsupported(param.code, param.type, resource_type, reason, param.url)
                 )
         for code, param in found.items():
-            if param.type in _UNITED:
+            if param.components:
                 found[code] = replace(param, indexed_as=_union(param, found))
     return by_type, unsupported
 

@@ -10,6 +10,7 @@ import html
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 from schemas.folding import normalized
 
@@ -41,6 +42,29 @@ def words(text: str) -> list[str]:
 def words_of_xhtml(text: str) -> list[str]:
     """The distinct words of what a narrative shows; not those of its markup."""
     return words(html.unescape(_TAGS.sub(" ", text)))
+
+
+# Base64 is no text, and ids of its own are not what a resource says.
+_NOT_CONTENT = frozenset({"data", "id", "versionId", "lastUpdated", "resourceType"})
+
+
+def words_of_resource(resource: dict[str, Any]) -> list[str]:
+    """The distinct words of all texts in a resource, its narrative and codes among them."""
+    found: dict[str, None] = {}
+    waiting: list[Any] = [resource]
+    while waiting:
+        item = waiting.pop()
+        if type(item) is list:
+            waiting += item
+        elif type(item) is str:
+            found.update(dict.fromkeys(words(item)))
+        elif type(item) is dict:
+            for key, value in item.items():
+                if key == "div" and type(value) is str:
+                    found.update(dict.fromkeys(words_of_xhtml(value)))
+                elif key not in _NOT_CONTENT:
+                    waiting.append(value)
+    return list(found)
 
 
 def sounds(text: str) -> list[str]:

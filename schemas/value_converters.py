@@ -32,7 +32,7 @@ from schemas.index_values import (
     UriValue,
 )
 from schemas.search_params import SearchParam, component_branches
-from schemas.spoken_words import sounds, words_of_xhtml
+from schemas.spoken_words import sounds, words_of_resource, words_of_xhtml
 from schemas.structure import RESOURCE_TYPES, TYPES
 from schemas.value_sets import system_of
 
@@ -352,8 +352,10 @@ def _position(param: str, value: Any, out: Out) -> None:
 
 
 def _narrative(param: str, value: Any, out: Out) -> None:
-    """Each word as a string of its own."""
-    if type(value) is str:
+    """Each word as a string of its own: of a narrative, or of a whole resource."""
+    if type(value) is dict:
+        out.extend(StringValue(param, word, word) for word in words_of_resource(value))
+    elif type(value) is str:
         out.extend(StringValue(param, word, word) for word in words_of_xhtml(value))
 
 

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/narrative.html#xhtml (txt-1, txt-2)
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html.entities import html5
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -47,6 +48,7 @@ def has_content(div: str) -> bool:
     return _read(div)[1]
 
 
+@lru_cache(maxsize=2)  # Both rules are asked about one narrative after the other.
 def _read(div: str) -> tuple[str | None, bool]:
     parser = ParserCreate(namespace_separator=" ")
     # expat rewinds nothing: a document type could define entities that grow without end.

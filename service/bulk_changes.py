@@ -9,6 +9,7 @@ interrupted is either done again, or known to be done, and nothing is changed or
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,8 @@ BULK_DELETE, BULK_PATCH = "bulk-delete", "bulk-patch"
 
 STEP = 250
 """Resources in one commit: a short wait for other writers."""
+TURN_S = 2.0
+"""How long a job works before others that wait (an erase, say) have their turn."""
 MAX_LISTED = 1_000
 """Skipped and failed resources that a report names; further ones are counted."""
 
@@ -86,11 +89,14 @@ class _Work:
             action="D" if self._job.kind == BULK_DELETE else "U",
             lists_entities=False,
         )
+        over = time.monotonic() + TURN_S
         try:
             with trail.active():
                 while (page := self._page()) is not None:
                     if stopping():
                         raise Interrupted
+                    if time.monotonic() > over:
+                        raise Postponed(0.0)
                     self._step(page)
         except FhirError as failure:
             changed = self._progress["changed"]

@@ -330,7 +330,14 @@ class Lake(LakeUpkeep):
                 )
             t = position.t
         evaluation = Evaluation(
-            connection, self._bodies, self._terms, self._index, t, known, limits
+            connection,
+            self._bodies,
+            self._terms,
+            self._index,
+            t,
+            known,
+            limits,
+            lambda: self.canonicals.terminology(at=t),
         )
         return search.search(evaluation, self._cursors, query, question, position)
 

@@ -1,12 +1,14 @@
 """All that the lake has about a patient or an encounter: its compartment, and what that refers to.
 
+Provenances of what is in the compartment are included too, as R4 suggests.
+
 https://hl7.org/fhir/R4/patient-operation-everything.html,
 https://hl7.org/fhir/R4/encounter-operation-everything.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -27,10 +29,13 @@ MAX_RESOURCES = 200_000
 """Resources in the record of one patient; who has more of them asks for a bulk export."""
 
 _AT_ONCE = "1000"
+_TARGETS_AT_ONCE = 100
+
+Params = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Scope:
+class RecordOf:
     """Which part of a record: of a patient or an encounter (`compartment`), by its id.
 
     `types`: of these only (empty: of all). `since`: changed after this moment. `low_us`, `high_us`:
@@ -55,47 +60,66 @@ class Scope:
         return listed(view, self)
 
 
-def listed(view: LakeAt, scope: Scope) -> Listing:
+def listed(view: LakeAt, asked: RecordOf) -> Listing:
     """What is in a record. Raises FhirError: `not-found`, `deleted`, `too-large`."""
-    focus = view.read(scope.compartment, scope.id)
+    focus = view.read(asked.compartment, asked.id)
     own = _own_patients(focus)
-    members: dict[Key, bool] = {(scope.compartment, scope.id): _wanted(scope, focus)}
+    members: dict[Key, bool] = {(asked.compartment, asked.id): _wanted(asked, focus)}
     referred: set[Key] = references(focus.body)
-    for version in _compartment(view, scope):
+    for version in _compartment(view, asked):
         key = (version.resource_type, version.id)
         if key not in members:
             if len(members) >= MAX_RESOURCES:
                 raise error(
                     "too-large",
                     f"This record has more than {MAX_RESOURCES:,} resources.",
-                    scope.compartment,
+                    asked.compartment,
                 )
-            members[key] = _wanted(scope, version)
+            members[key] = _wanted(asked, version)
             referred |= references(version.body)
-    included, withheld = _supporting(view, scope, members, referred, own)
+    for version in _provenances(view, members):
+        key, targets = (version.resource_type, version.id), references(version.body)
+        if key not in members and not _of_others(key, targets, own):
+            referred |= {key, *_shared(targets)}
+    included, withheld = _supporting(view, asked, members, referred, own)
     chosen = [key for key, wanted in members.items() if wanted]
     first, rest = chosen[:1], sorted(chosen[1:])
-    if first and first[0] != (scope.compartment, scope.id):
+    if first and first[0] != (asked.compartment, asked.id):
         first, rest = [], sorted(chosen)
     return Listing((*first, *rest, *sorted(included)), len(chosen), withheld)
 
 
-def _compartment(view: LakeAt, scope: Scope) -> Iterator[Version]:
+def _compartment(view: LakeAt, asked: RecordOf) -> Iterator[Version]:
     """The versions of the compartment, type by type; one may come several times."""
-    reference = f"{scope.compartment}/{scope.id}"
-    for resource_type, params in COMPARTMENTS[scope.compartment].items():
+    reference = f"{asked.compartment}/{asked.id}"
+    for resource_type, params in COMPARTMENTS[asked.compartment].items():
         for param in params:
             if param == ITSELF:
                 continue
-            asked = [(param, reference), ("_count", _AT_ONCE), ("_total", "none")]
-            cursor: str | None = None
-            while True:
-                more = [("_cursor", cursor)] if cursor else []
-                page = view.search(resource_type, [*asked, *more], strict=True, audit_log=False)
-                yield from page.versions
-                cursor = page.next
-                if cursor is None:
-                    break
+            yield from _found(view, resource_type, [(param, reference)])
+
+
+def _found(view: LakeAt, resource_type: str, params: Params) -> Iterator[Version]:
+    """All matches of a search."""
+    asked = [*params, ("_count", _AT_ONCE), ("_total", "none")]
+    cursor: str | None = None
+    while True:
+        more = [("_cursor", cursor)] if cursor else []
+        page = view.search(resource_type, [*asked, *more], strict=True, audit_log=False)
+        yield from page.versions
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _provenances(view: LakeAt, members: Mapping[Key, bool]) -> Iterator[Version]:
+    """The Provenances of the members, which no compartment has; one may come several times."""
+    if not view.search("Provenance", [("_count", "1"), ("_total", "none")]).versions:
+        return
+    names = [f"{kind}/{id}" for kind, id in members]
+    for begin in range(0, len(names), _TARGETS_AT_ONCE):
+        targets = ",".join(names[begin : begin + _TARGETS_AT_ONCE])
+        yield from _found(view, "Provenance", [("target", targets)])
 
 
 def _own_patients(focus: Version) -> frozenset[str]:
@@ -107,7 +131,7 @@ def _own_patients(focus: Version) -> frozenset[str]:
 
 def _supporting(
     view: LakeAt,
-    scope: Scope,
+    asked: RecordOf,
     members: dict[Key, bool],
     referred: set[Key],
     own: frozenset[str],
@@ -132,19 +156,24 @@ def _supporting(
             if _of_others(key, targets, own):
                 withheld += 1
                 continue
-            if _wanted(scope, version):
+            if _wanted(asked, version):
                 found.append(key)
             if key[0] not in PATIENT_PARAMS:
-                following |= {target for target in targets if target[0] not in PATIENT_PARAMS}
+                following |= _shared(targets)
             if len(members) + len(found) > MAX_RESOURCES:
                 raise error(
                     "too-large",
                     f"This record has more than {MAX_RESOURCES:,} resources.",
-                    scope.compartment,
+                    asked.compartment,
                 )
         ahead = sorted(following - seen)
         seen |= following
     return found, withheld
+
+
+def _shared(keys: set[Key]) -> set[Key]:
+    """Those that no Patient compartment has: who and what records of many patients refer to."""
+    return {key for key in keys if key[0] not in PATIENT_PARAMS}
 
 
 def _current(view: LakeAt, key: Key) -> Version | None:
@@ -167,11 +196,11 @@ def _of_others(key: Key, targets: set[Key], own: frozenset[str]) -> bool:
     return bool(patients) and not patients & own
 
 
-def _wanted(scope: Scope, version: Version) -> bool:
-    if scope.types and version.resource_type not in scope.types:
+def _wanted(asked: RecordOf, version: Version) -> bool:
+    if asked.types and version.resource_type not in asked.types:
         return False
-    if scope.since is not None and version.last_updated <= scope.since:
+    if asked.since is not None and version.last_updated <= asked.since:
         return False
-    if (scope.low_us, scope.high_us) == (MIN_US, MAX_US):
+    if (asked.low_us, asked.high_us) == (MIN_US, MAX_US):
         return True
-    return cared_for_in(version.resource(), scope.low_us, scope.high_us)
+    return cared_for_in(version.resource(), asked.low_us, asked.high_us)

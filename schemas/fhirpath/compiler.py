@@ -22,7 +22,7 @@ from schemas.fhirpath.errors import FhirPathError
 from schemas.fhirpath.functions import FUNCTIONS, Function
 from schemas.fhirpath.nodes import Node, Slot, add_slot, holder_of, resource_node, slots_of
 from schemas.fhirpath.quantities import Quantity
-from schemas.fhirpath.run import Run, Step, checked
+from schemas.fhirpath.run import MAX_STEPS, Run, Step, checked
 from schemas.fhirpath.syntax import (
     Binary,
     Call,
@@ -211,7 +211,13 @@ def _binary(node: Binary) -> Step:
         compute = arithmetic.binary
         return lambda run, focus: compute(operator, left(run, focus), right(run, focus))
     if operator == "|":
-        return lambda run, focus: checked(distinct([*left(run, focus), *right(run, focus)]))
+
+        def union(run: Run, focus: Items) -> Items:
+            both = [*left(run, focus), *right(run, focus)]
+            run.spend(len(both))
+            return checked(distinct(both))
+
+        return union
     if operator in ("and", "or", "xor", "implies"):
         return _logical(operator, left, right)
     if operator in ("=", "!=", "~", "!~"):
@@ -219,7 +225,10 @@ def _binary(node: Binary) -> Step:
         wanted, other = (FALSE, TRUE) if operator[0] == "!" else (TRUE, FALSE)
 
         def same(run: Run, focus: Items) -> Items:
-            found = test(left(run, focus), right(run, focus))
+            a, b = left(run, focus), right(run, focus)
+            if len(a) > 16:
+                run.spend(len(a))
+            found = test(a, b)
             return NONE if found is None else wanted if found else other
 
         return same
@@ -339,9 +348,15 @@ def _applied(function: Function, source: Step | None, node: Call) -> Step:
         arguments: tuple[Any, ...] = tuple(keys)
     else:
         arguments = tuple(_scoped(argument) for argument in node.arguments)
-    if source is None:
-        return lambda run, focus: apply(run, focus, focus, *arguments)
-    return lambda run, focus: apply(run, source(run, focus), focus, *arguments)
+
+    def call(run: Run, focus: Items) -> Items:
+        items = focus if source is None else source(run, focus)
+        run.steps += 1 + (len(items) >> 4)
+        if run.steps > MAX_STEPS:
+            run.spend(0)
+        return apply(run, items, focus, *arguments)
+
+    return call
 
 
 def _sort_key(argument: Expr) -> tuple[Step, bool, bool]:

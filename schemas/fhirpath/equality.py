@@ -10,11 +10,15 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.fhirpath import quantities, temporal
+from schemas.fhirpath.errors import FhirPathError
 from schemas.fhirpath.nodes import Node
 from schemas.fhirpath.quantities import Quantity
 from schemas.fhirpath.temporal import Temporal
 from schemas.fhirpath.types import TypeInfo
 from schemas.fhirpath.values import Items, system_value, wrong_type
+
+MAX_PAIRED = 1_000
+"""Items that `~` compares in any order."""
 
 _NUMBERS = (int, Decimal)
 
@@ -77,6 +81,7 @@ def equivalent_items(left: Items, right: Items) -> bool | None:
         return False
     if len(left) == 1:
         return equivalent(left[0], right[0])
+    _refuse_pairing(left)
     rest = list(right)
     for a in left:
         found = next((at for at, b in enumerate(rest) if equivalent(a, b)), None)
@@ -107,6 +112,12 @@ def equivalent(left: Any, right: Any) -> bool | None:
     return equal(left, right) is True
 
 
+def _refuse_pairing(items: Items) -> None:
+    """Each item is looked for among all others: time grows with the square of their number."""
+    if len(items) > MAX_PAIRED:
+        raise FhirPathError(f"'~' on more than {MAX_PAIRED:,} items.", "limit")
+
+
 def _equivalent_json(a: Any, b: Any) -> bool:
     """Elements whose children are equivalent, whatever their order; ids do not count."""
     if isinstance(a, dict) and isinstance(b, dict):
@@ -115,6 +126,7 @@ def _equivalent_json(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             return False
+        _refuse_pairing(a)
         rest = list(b)
         for one in a:
             at = next((i for i, other in enumerate(rest) if _equivalent_json(one, other)), None)

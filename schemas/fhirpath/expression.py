@@ -12,6 +12,7 @@ from schemas.fhirpath.grammar import parse
 from schemas.fhirpath.nodes import Node, resource_node
 from schemas.fhirpath.run import NOTHING, Environment, Run
 from schemas.fhirpath.values import Items, boolean, plain
+from schemas.structure import RESOURCE_TYPES
 
 
 class Expression:
@@ -39,18 +40,19 @@ class Expression:
 
         `node` is a resource (a dict with `resourceType`), an element of `type_name`, a `Node`, or
         None for an expression that needs nothing to start from; `resource` is `%resource` (by
-        default the node itself, if it is one), `root` is `%rootResource` (by default the same),
-        which a `#id` is looked up in; `variables` by name without `%`. Raises FhirPathError.
+        default the one that a node is in), `root` is `%rootResource` (by default the same, or what
+        contains it), which a `#id` is looked up in; `variables` by name without `%`. Raises
+        FhirPathError.
         """
         context = _node(node, type_name)
         within = _resource(resource)
         if within is None and isinstance(context, Node):
-            within = context
+            within = _owner(context)
         outermost = _resource(root)
         run = Run(
             context,
             within,
-            outermost if outermost is not None else within,
+            outermost if outermost is not None else _container(within),
             variables or {},
             environment or NOTHING,
         )
@@ -58,6 +60,8 @@ class Expression:
             return self.step(run, run.this)
         except RecursionError:
             raise FhirPathError("The expression is nested too deeply.", "limit") from None
+        except ArithmeticError:
+            raise FhirPathError("A number is too large, or has too many digits.") from None
 
     def evaluate(
         self,
@@ -115,12 +119,34 @@ def _node(value: Any, type_name: str | None) -> Any:
     return resource_node(value) if isinstance(value, dict) else value
 
 
+def _owner(node: Node | None) -> Node | None:
+    """The resource that an element is in, the node itself included."""
+    while node is not None and not (node.type in RESOURCE_TYPES or node.type == "Resource"):
+        node = node.parent
+    return node
+
+
+def _container(resource: Node | None) -> Node | None:
+    """The resource that a contained one is in; any other is its own."""
+    if resource is not None and resource.key == "contained":
+        return _owner(resource.parent)
+    return resource
+
+
 def _resource(value: Any) -> Node | None:
     return value if value is None or isinstance(value, Node) else resource_node(value)
 
 
-@lru_cache(maxsize=4096)
+# Longer ones are compiled each time: clients send expressions, and what is kept has to be bounded.
+MAX_KEPT_CHARACTERS = 1_000
+
+
 def compile_expression(text: str) -> Expression:
     """The expression, compiled once and kept. Raises FhirPathError of kind `syntax`, `semantic`
     (an unknown function or type) or `limit`."""
+    return _kept(text) if len(text) <= MAX_KEPT_CHARACTERS else Expression(text)
+
+
+@lru_cache(maxsize=1024)
+def _kept(text: str) -> Expression:
     return Expression(text)

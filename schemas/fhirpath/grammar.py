@@ -6,7 +6,6 @@ http://hl7.org/fhirpath/N1/#operator-precedence, http://hl7.org/fhirpath/N1/gram
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
 
 from schemas.fhirpath.errors import FhirPathError
 from schemas.fhirpath.lexer import Token, tokens
@@ -50,10 +49,13 @@ _PRECEDENCE = {
 }  # fmt: skip
 # Words of the grammar that may still name an element.
 _NAMES_TOO = frozenset({"as", "contains", "in", "is"})
+_SHOWN = {
+    "end": "the end", "string": "a text", "number": "a number", "datetime": "a date",
+    "time": "a time",
+}  # fmt: skip
 _RESERVED = frozenset({"div", "mod", "and", "or", "xor", "implies", "true", "false"})
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Expr:
     """The syntax tree. Raises FhirPathError of kind `syntax` or `limit`, with the place."""
     parser = _Parser(tokens(text))
@@ -94,7 +96,8 @@ class _Parser:
 
     def unexpected(self, wanted: str = "") -> FhirPathError:
         token = self.now
-        found = "the end" if token.kind == "end" else repr(token.text[:40])
+        # Names and signs are repeated; texts, numbers and dates may be a patient's.
+        found = _SHOWN.get(token.kind) or repr(token.text[:40])
         expected = f"; {wanted!r} was expected" if wanted else ""
         return FhirPathError(
             f"FHIRPath: {found} at character {token.at} does not belong there{expected}.", "syntax"

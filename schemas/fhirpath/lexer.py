@@ -11,6 +11,7 @@ MAX_EXPRESSION_CHARACTERS = 32_768
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\r\n]*|/\*.*?\*/)
+    |(?P<open>/\*)
     |(?P<datetime>@[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?
         (?:T(?:[0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?)?)
     |(?P<time>@T[0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)?)
@@ -53,10 +54,11 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             raise FhirPathError(
-                f"Nothing that FHIRPath knows begins at character {at}: {text[at : at + 12]!r}.",
-                "syntax",
+                f"Nothing that FHIRPath knows begins at character {at} ({text[at]!r}).", "syntax"
             )
         kind, token = str(match.lastgroup), match[0]
+        if kind == "open":
+            raise FhirPathError(f"The comment at character {at} has no end.", "syntax")
         if kind in ("string", "quoted"):
             found.append(Token("name" if kind == "quoted" else kind, _text(token, at), at))
         elif kind == "variable":

@@ -53,9 +53,21 @@ class Pattern:
         self.wild, self.loops = _danger(self.tree, within=False)
         self.automaton: _Automaton | None = None
 
+    def work(self, text: str) -> int:
+        """What matching a text may cost, in steps of an evaluation."""
+        if self.runs_natively(text):
+            return int((len(text) + 1) ** max(1, self.loops)) >> 10
+        if self.automaton is None:
+            self.automaton = _Automaton(self.tree, self.flags)
+        return len(text) * (4 + len(self.automaton.states))
+
+    def runs_natively(self, text: str) -> bool:
+        """Whether Python's matcher cannot take long over it."""
+        return not self.wild and (len(text) + 1) ** max(1, self.loops) <= _MAX_TRIES
+
     def found(self, text: str) -> bool:
         """Whether the text matches. Raises FhirPathError of kind `limit` for too much work."""
-        if not self.wild and (len(text) + 1) ** max(1, self.loops) <= _MAX_TRIES:
+        if self.runs_natively(text):
             return (self.compiled.fullmatch if self.full else self.compiled.search)(
                 text
             ) is not None
@@ -66,7 +78,7 @@ class Pattern:
     def replaced(self, text: str, new: str) -> str:
         """Each match replaced. Raises FhirPathError of kind `limit` for a pattern and a text that
         could take too long."""
-        if self.wild or (len(text) + 1) ** max(1, self.loops) > _MAX_TRIES:
+        if not self.runs_natively(text):
             raise FhirPathError(
                 "replaceMatches() does not take this regular expression: repetitions inside "
                 "repetitions could take forever.",
@@ -82,7 +94,7 @@ class Pattern:
             ) from None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def pattern(source: str, flags: str, *, full: bool) -> Pattern:
     """The compiled pattern. Raises FhirPathError for what is none, and for unknown flags."""
     return Pattern(source, flags, full=full)

@@ -14,8 +14,9 @@ from schemas.fhirpath.values import Items
 MAX_ITEMS = 100_000
 """Items of one collection."""
 
-MAX_STEPS = 2_000_000
-"""Items that one evaluation looks at in its loops, all in all."""
+MAX_STEPS = 1_000_000
+"""Work of one evaluation: calls of functions, and items and characters that they look at; some
+seconds at most."""
 
 
 @dataclass(frozen=True)

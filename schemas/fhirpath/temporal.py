@@ -171,7 +171,7 @@ def literal_temporal(token: str) -> Temporal:
     kind = "Time" if text.startswith("T") else "DateTime" if "T" in text else "Date"
     found = read_temporal(text.removesuffix("T") if kind != "Time" else text, kind)
     if found is None:
-        raise FhirPathError(f"{token} is no {kind} that exists.", "syntax")
+        raise FhirPathError(f"A {kind} that the expression writes does not exist.", "syntax")
     return found
 
 

@@ -17,6 +17,9 @@ from schemas.fhirpath.types import supertypes, type_of
 
 Items = list[Any]
 
+MAX_MAGNITUDE = 150
+"""Powers of ten, and digits, of a decimal that is computed with."""
+
 _UCUM = "http://unitsofmeasure.org"
 _CALENDAR = "http://hl7.org/fhirpath/CodeSystem/calendar-units"
 _TEMPORAL = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
@@ -41,8 +44,8 @@ def system_value(item: Any) -> Any:
         moment = read_temporal(value, wanted)
         return value if moment is None else moment
     if type(value) is int and kind not in _WHOLE:
-        return Decimal(value)
-    return value
+        value = Decimal(value)
+    return _sized(value) if type(value) is Decimal else value
 
 
 def _quantity(node: Node) -> Any:
@@ -51,12 +54,21 @@ def _quantity(node: Node) -> Any:
     value, code, unit = held.get("value"), held.get("code"), held.get("unit")
     if type(value) not in (int, Decimal) or "comparator" in held:
         return node
+    value = _sized(Decimal(value))
     system = held.get("system")
     if isinstance(code, str) and system in (_UCUM, _CALENDAR):
-        return Quantity(Decimal(value), code, system == _CALENDAR and code in CALENDAR_UNITS)
+        return Quantity(value, code, system == _CALENDAR and code in CALENDAR_UNITS)
     if isinstance(code, str):
-        return Quantity(Decimal(value), f"{system}|{code}")
-    return Quantity(Decimal(value), unit if isinstance(unit, str) else "1")
+        return Quantity(value, f"{system}|{code}")
+    return Quantity(value, unit if isinstance(unit, str) else "1")
+
+
+def _sized(value: Decimal) -> Decimal:
+    """The decimal. Raises FhirPathError of kind `limit` for one that would fill the memory when
+    written out."""
+    if abs(value.adjusted()) > MAX_MAGNITUDE or len(value.as_tuple().digits) > MAX_MAGNITUDE:
+        raise FhirPathError(f"A decimal beyond 10^±{MAX_MAGNITUDE} or as many digits.", "limit")
+    return value
 
 
 def boolean(items: Items) -> bool | None:

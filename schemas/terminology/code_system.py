@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-Json = dict[str, Any]
+from schemas.terminology.elements import Json, dicts, text
 
 _PROPERTIES = "http://hl7.org/fhir/concept-properties#"
 _INACTIVE = frozenset({"inactive", "retired"})
@@ -28,13 +28,12 @@ class Concept:
     @property
     def display(self) -> str | None:
         """The words for it, where the code system gives some."""
-        found = self.described.get("display")
-        return found if isinstance(found, str) else None
+        return text(self.described, "display")
 
     @property
     def designations(self) -> list[Json]:
         """Other words for it: `language`, `use`, `value`."""
-        return [one for one in _list(self.described, "designation") if isinstance(one, dict)]
+        return dicts(self.described, "designation")
 
 
 class CodeSystem:
@@ -47,13 +46,13 @@ class CodeSystem:
 
     def __init__(self, resource: Json) -> None:
         self.resource = resource
-        self.url = str(resource.get("url", ""))
-        self.version: str | None = resource.get("version")
-        self.content = str(resource.get("content", ""))
+        self.url = text(resource, "url") or ""
+        self.version = text(resource, "version")
+        self.content = text(resource, "content") or ""
         self.is_a = resource.get("hierarchyMeaning", "is-a") == "is-a"
         self.concepts: dict[str, Concept] = {}
         self._names = _property_names(resource)
-        self._read(_list(resource, "concept"))
+        self._read(dicts(resource, "concept"))
         # Where it is not said that case matters, a code is accepted in any (the element's rule).
         self.folds = resource.get("caseSensitive") is not True
         self._folded: dict[str, str | None] | None = None
@@ -80,8 +79,8 @@ class CodeSystem:
         """The values of a property, as they are in JSON: text, number, boolean or Coding."""
         return [
             next((v for k, v in one.items() if k.startswith("value") and k != "value"), None)
-            for one in _list(concept.described, "property")
-            if isinstance(one, dict) and one.get("code") == name
+            for one in dicts(concept.described, "property")
+            if one.get("code") == name
         ]
 
     def is_abstract(self, concept: Concept) -> bool:
@@ -114,16 +113,14 @@ class CodeSystem:
         found = copy.copy(self)
         found.concepts = dict(self.concepts)
         found._names = {**_property_names(supplement), **self._names}
-        extra = list(_list(supplement, "concept"))
+        extra = list(dicts(supplement, "concept"))
         while extra:
             added = extra.pop()
-            if not isinstance(added, dict):
-                continue
-            extra += _list(added, "concept")
+            extra += dicts(added, "concept")
             known = self.find(str(added.get("code")))
             if known is not None:
                 more = {
-                    name: [*_list(known.described, name), *_list(added, name)]
+                    name: [*dicts(known.described, name), *dicts(added, name)]
                     for name in ("designation", "property")
                 }
                 described = {
@@ -150,18 +147,18 @@ class CodeSystem:
         found.discard(start.code)
         return frozenset(found)
 
-    def _read(self, top: Iterable[Any]) -> None:
-        waiting: list[tuple[Any, str | None]] = []
+    def _read(self, top: Iterable[Json]) -> None:
+        waiting: list[tuple[Json, str | None]] = []
         waiting += [(one, None) for one in top][::-1]
         while waiting:
             described, parent = waiting.pop()
-            code = described.get("code") if isinstance(described, dict) else None
-            if not isinstance(code, str):
+            code = text(described, "code")
+            if code is None:
                 continue
             concept = self.concepts.setdefault(code, Concept(code, described))
             if parent is not None:
                 concept.parents.append(parent)
-            waiting += [(one, code) for one in _list(described, "concept")][::-1]
+            waiting += [(one, code) for one in dicts(described, "concept")][::-1]
         for concept in self.concepts.values():
             for code in _codes(self._standard(concept, "parent")):
                 concept.parents.append(code)
@@ -194,17 +191,16 @@ class CodeSystem:
 def _property_names(resource: Json) -> dict[str, str | None]:
     """Property → its URI: those that are declared, then those that are used all the same."""
     found: dict[str, str | None] = {}
-    for one in _list(resource, "property"):
-        if isinstance(one, dict) and isinstance(one.get("code"), str):
-            found.setdefault(one["code"], one.get("uri"))
-    waiting = list(_list(resource, "concept"))
+    for one in dicts(resource, "property"):
+        if isinstance(one.get("code"), str):
+            found.setdefault(one["code"], text(one, "uri"))
+    waiting = list(dicts(resource, "concept"))
     while waiting:
         concept = waiting.pop()
-        if isinstance(concept, dict):
-            for one in _list(concept, "property"):
-                if isinstance(one, dict) and isinstance(one.get("code"), str):
-                    found.setdefault(one["code"], None)
-            waiting += _list(concept, "concept")
+        for one in dicts(concept, "property"):
+            if isinstance(one.get("code"), str):
+                found.setdefault(one["code"], None)
+        waiting += dicts(concept, "concept")
     return found
 
 
@@ -214,8 +210,3 @@ def _codes(values: Iterable[Any]) -> Iterator[str]:
             yield value
         elif isinstance(value, dict) and isinstance(value.get("code"), str):
             yield value["code"]
-
-
-def _list(holder: Json, name: str) -> list[Any]:
-    found = holder.get(name)
-    return found if isinstance(found, list) else []

@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.terminology import structured
 from schemas.terminology.code_system import CodeSystem
+from schemas.terminology.elements import Json, dicts, text, texts
 from schemas.terminology.filters import parts, selected
 from schemas.terminology.parts import (
     Described,
@@ -23,8 +24,6 @@ from schemas.terminology.parts import (
 )
 from schemas.terminology.unknown import Unknown, no_code_system
 from schemas.terminology.value_set import Clause, ValueSet
-
-Json = dict[str, Any]
 
 _SUPPLEMENT = "http://hl7.org/fhir/StructureDefinition/valueset-supplement"
 _INCOMPLETE = frozenset({
@@ -55,8 +54,8 @@ def compiled(resource: Json, find_system: FindSystem, find_value_set: FindValueS
     try:
         found = ValueSet(
             resource,
-            tuple(reader.clause(one) for one in _dicts(compose, "include")),
-            tuple(reader.clause(one) for one in _dicts(compose, "exclude")),
+            tuple(reader.clause(one) for one in dicts(compose, "include")),
+            tuple(reader.clause(one) for one in dicts(compose, "exclude")),
             compose.get("inactive") is False,
         )
     except Unknown as reason:
@@ -78,17 +77,13 @@ class _Reader:
 
     def clause(self, described: Json) -> Clause:
         """One include or exclude. Raises `Unknown` for one that says nothing."""
-        value_sets = tuple(
-            self._find_value_set(url)
-            for url in described.get("valueSet", [])
-            if isinstance(url, str)
-        )
-        url = described.get("system")
-        if not isinstance(url, str):
+        value_sets = tuple(self._find_value_set(url) for url in texts(described, "valueSet"))
+        url = text(described, "system")
+        if url is None:
             if not value_sets:
                 raise Unknown("an include of the value set names neither a system nor a value set")
             return Clause(None, value_sets)
-        version = described.get("version")
+        version = text(described, "version")
         return Clause(self._part(url, version, described), value_sets)
 
     def _part(self, url: str, version: str | None, described: Json) -> Part:
@@ -125,8 +120,8 @@ def _listed(url: str, version: str | None, system: CodeSystem | None, concepts: 
                     url,
                     one["code"],
                     version or (system.version if system is not None else None),
-                    one.get("display"),
-                    tuple(_dicts(one, "designation")),
+                    text(one, "display"),
+                    tuple(dicts(one, "designation")),
                     system if concept is not None else None,
                     concept,
                 ),
@@ -167,25 +162,25 @@ def _expanded(resource: Json, expansion: Json) -> ValueSet:
     """A value set as the expansion says that came with it."""
     systems: dict[str, dict[str, Entry]] = {}
     count = 0
-    waiting = [(one, 0) for one in _dicts(expansion, "contains")][::-1]
+    waiting = [(one, 0) for one in dicts(expansion, "contains")][::-1]
     while waiting:
         one, depth = waiting.pop()
         if depth < _MAX_CONTAINS_DEPTH:
-            waiting += [(inner, depth + 1) for inner in _dicts(one, "contains")][::-1]
+            waiting += [(inner, depth + 1) for inner in dicts(one, "contains")][::-1]
         system, code = one.get("system"), one.get("code")
         if isinstance(system, str) and isinstance(code, str):
             count += 1
             systems.setdefault(system, {})[code] = Entry(
                 system,
                 code,
-                one.get("version"),
-                one.get("display"),
-                tuple(_dicts(one, "designation")),
+                text(one, "version"),
+                text(one, "display"),
+                tuple(dicts(one, "designation")),
                 said_abstract=one.get("abstract") is True,
                 said_inactive=one.get("inactive") is True,
             )
     total = expansion.get("total", count)
-    partial = any(one.get("url") in _INCOMPLETE for one in _dicts(expansion, "extension"))
+    partial = any(one.get("url") in _INCOMPLETE for one in dicts(expansion, "extension"))
     open_reason = ""
     if partial or expansion.get("offset") or (isinstance(total, int) and total > count):
         open_reason = "the expansion that the value set came with is incomplete"
@@ -200,11 +195,6 @@ def _expanded(resource: Json, expansion: Json) -> ValueSet:
 def _supplements(resource: Json) -> tuple[str, ...]:
     return tuple(
         str(one["valueCanonical"])
-        for one in _dicts(resource, "extension")
+        for one in dicts(resource, "extension")
         if one.get("url") == _SUPPLEMENT and isinstance(one.get("valueCanonical"), str)
     )
-
-
-def _dicts(holder: Json, name: str) -> list[Json]:
-    found = holder.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

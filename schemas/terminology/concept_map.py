@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.terminology.elements import Json, dicts, text
 from schemas.terminology.unknown import Unknown
-
-Json = dict[str, Any]
 
 FindMap = Callable[[str], Json | None]
 """A ConceptMap by its canonical URL."""
@@ -103,8 +102,7 @@ def _concerns(resource: Json, question: Question) -> bool:
 
 
 def _value_set(resource: Json, side: str) -> str:
-    found = resource.get(f"{side}Canonical") or resource.get(f"{side}Uri") or ""
-    return str(found)
+    return text(resource, f"{side}Canonical") or text(resource, f"{side}Uri") or ""
 
 
 def _same_canonical(own: str, wanted: str) -> bool:
@@ -116,19 +114,19 @@ def _same_canonical(own: str, wanted: str) -> bool:
 def _in_map(
     resource: Json, question: Question, find: FindMap, through: tuple[str, ...]
 ) -> Iterator[Match]:
-    url = str(resource.get("url", ""))
-    for group in _dicts(resource, "group"):
-        source, target = str(group.get("source", "")), str(group.get("target", ""))
+    url = text(resource, "url") or ""
+    for group in dicts(resource, "group"):
+        source, target = text(group, "source") or "", text(group, "target") or ""
         if question.reverse:
             if target == question.system and _wants(source, question):
                 yield from _backwards(group, question, url)
             continue
         if source != question.system or not _wants(target, question):
             continue
-        version = group.get("sourceVersion")
-        if question.version and isinstance(version, str) and version != question.version:
+        version = text(group, "sourceVersion")
+        if question.version and version is not None and version != question.version:
             continue
-        elements = [e for e in _dicts(group, "element") if e.get("code") == question.code]
+        elements = [e for e in dicts(group, "element") if e.get("code") == question.code]
         for element in elements:
             yield from _forwards(group, element, question, url)
         if not elements:
@@ -140,41 +138,41 @@ def _wants(system: str, question: Question) -> bool:
 
 
 def _forwards(group: Json, element: Json, question: Question, url: str) -> Iterator[Match]:
-    for target in _dicts(element, "target"):
+    for target in dicts(element, "target"):
         open_dependencies = _undecided(target, question)
         if open_dependencies is None:
             continue
-        code = target.get("code")
+        code = text(target, "code")
         yield Match(
-            str(target.get("equivalence", "")),
-            group.get("target") if code is not None else None,
+            text(target, "equivalence") or "",
+            text(group, "target") if code is not None else None,
             code,
-            target.get("display"),
-            group.get("targetVersion"),
-            tuple(_dicts(target, "product")),
-            target.get("comment"),
+            text(target, "display"),
+            text(group, "targetVersion"),
+            tuple(dicts(target, "product")),
+            text(target, "comment"),
             url,
             open_dependencies,
         )
 
 
 def _backwards(group: Json, question: Question, url: str) -> Iterator[Match]:
-    for element in _dicts(group, "element"):
-        for target in _dicts(element, "target"):
+    for element in dicts(group, "element"):
+        for target in dicts(element, "target"):
             if target.get("code") != question.code:
                 continue
             open_dependencies = _undecided(target, question)
             if open_dependencies is None:
                 continue
-            equivalence = str(target.get("equivalence", ""))
+            equivalence = text(target, "equivalence") or ""
             yield Match(
                 _REVERSED.get(equivalence, equivalence),
-                group.get("source"),
-                element.get("code"),
-                element.get("display"),
-                group.get("sourceVersion"),
+                text(group, "source"),
+                text(element, "code"),
+                text(element, "display"),
+                text(group, "sourceVersion"),
                 (),
-                target.get("comment"),
+                text(target, "comment"),
                 url,
                 open_dependencies,
             )
@@ -183,8 +181,8 @@ def _backwards(group: Json, question: Question, url: str) -> Iterator[Match]:
 def _undecided(target: Json, question: Question) -> tuple[str, ...] | None:
     """What a mapping depends on and was not given; None where something else was given."""
     missing = []
-    for needed in _dicts(target, "dependsOn"):
-        name = str(needed.get("property", ""))
+    for needed in dicts(target, "dependsOn"):
+        name = text(needed, "property") or ""
         given = [one for one in question.dependencies if one.element == name]
         if not given:
             missing.append(name)
@@ -203,21 +201,18 @@ def _unmapped(
     unmapped = group.get("unmapped")
     if not isinstance(unmapped, dict):
         return
-    mode, target, version = unmapped.get("mode"), group.get("target"), group.get("targetVersion")
+    mode = unmapped.get("mode")
+    target, version = text(group, "target"), text(group, "targetVersion")
     if mode == "provided":
         yield Match("", target, question.code, None, version, source=url)
     elif mode == "fixed":
-        yield Match("", target, unmapped.get("code"), unmapped.get("display"), version, source=url)
+        code, display = text(unmapped, "code"), text(unmapped, "display")
+        yield Match("", target, code, display, version, source=url)
     elif mode == "other-map":
-        other = str(unmapped.get("url", ""))
+        other = text(unmapped, "url") or ""
         if other in through or len(through) >= _MAX_OTHER_MAPS:
             raise Unknown("its maps refer to one another in a circle, or over too many")
         resource = find(other)
         if resource is None:
             raise Unknown(f"the concept map {other[:200]} that it goes on with is not known")
         yield from _in_map(resource, question, find, (*through, other))
-
-
-def _dicts(holder: Json, name: str) -> list[Json]:
-    found = holder.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -5,25 +5,25 @@ https://hl7.org/fhir/R4/valueset-operation-expand.html
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from schemas.ids import format_instant
 from schemas.outcomes import error
+from schemas.terminology.elements import Json
 from schemas.terminology.parts import Entry
 from schemas.terminology.structured import BCP_47
 from schemas.terminology.unknown import Unknown
 from schemas.terminology.value_set import ValueSet
 from schemas.value_converters import normalized
 
-Json = dict[str, Any]
-
 MAX_UNPAGED = 20_000
 """Codes that are given without being asked for in pages; also the most in one page."""
 
+_NO_WORD = re.compile(r"[\W_]+")
 _UNCLOSED = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed"
 _KEPT = (
     "resourceType", "url", "version", "name", "title", "status", "experimental", "date",
@@ -64,6 +64,8 @@ def expand(value_set: ValueSet, options: Options, given: Iterable[Json] = ()) ->
     except Unknown as reason:
         raise error("unprocessable", f"The value set cannot be expanded: {reason}.") from None
     found = [entry for entry in entries if _wanted(entry, options)]
+    if options.filter:
+        found = _filtered(value_set, found, options.filter)
     total = len(found)
     paged = options.offset is not None or options.count is not None
     first = options.offset or 0
@@ -118,23 +120,29 @@ def _wanted(entry: Entry, options: Options) -> bool:
         return False
     if options.selectable_only and entry.abstract:
         return False
-    if any(_is_system(entry, one) for one in options.exclude_systems):
-        return False
-    return not options.filter or _matches(entry, options.filter)
+    return not any(_is_system(entry, one) for one in options.exclude_systems)
 
 
-def _matches(entry: Entry, text: str) -> bool:
-    """Whether each word begins a word of the display or of a designation, or all of it the code."""
-    wanted = normalized(text)
-    if normalized(entry.code).startswith(wanted):
-        return True
-    told = [entry.display, *(one.get("value") for one in entry.designations)]
-    words = [word for one in told if isinstance(one, str) for word in _words(one)]
-    return all(any(word.startswith(part) for word in words) for part in _words(text))
+def _filtered(value_set: ValueSet, entries: list[Entry], text: str) -> list[Entry]:
+    """Those of which each word begins a word of the display or of a designation, or all a code."""
+    kept: dict[tuple[str, str], tuple[str, str]] = value_set.worked_out.setdefault("words", {})
+    code, parts = normalized(text), [f" {part}" for part in _words(text).split()]
+    found = []
+    for entry in entries:
+        key = (entry.system, entry.code)
+        told = kept.get(key)
+        if told is None:
+            words = [entry.display, *(one.get("value") for one in entry.designations)]
+            joined = " ".join(_words(one) for one in words if isinstance(one, str))
+            told = kept[key] = (normalized(entry.code), f" {joined}")
+        if told[0].startswith(code) or (parts and all(part in told[1] for part in parts)):
+            found.append(entry)
+    return found
 
 
-def _words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in normalized(text)).split()
+def _words(text: str) -> str:
+    """The words of a text, folded, a space between them."""
+    return _NO_WORD.sub(" ", normalized(text)).strip()
 
 
 def _is_system(entry: Entry, canonical: str) -> bool:
@@ -212,11 +220,12 @@ def _tree(entries: list[Entry], options: Options) -> list[Json]:
 def _identifier(value_set: ValueSet, parameters: list[Json]) -> uuid.UUID:
     """The same for pages of one expansion: all but their place is in it."""
     resource = value_set.resource
+    meta = resource.get("meta")
     place = ("offset", "count")
     said = [
         resource.get("url"),
         resource.get("version"),
-        resource.get("meta", {}).get("versionId"),
+        meta.get("versionId") if isinstance(meta, dict) else None,
         *sorted(str(one) for one in parameters if one["name"] not in place),
     ]
     return uuid.uuid5(_NAMESPACE, "\n".join(map(str, said)))

@@ -11,6 +11,7 @@ from typing import Any
 from schemas.outcomes import error
 from schemas.terminology import structured
 from schemas.terminology.code_system import CodeSystem, Concept
+from schemas.terminology.elements import dicts, text
 from schemas.terminology.parts import Entry, of_concept
 from schemas.terminology.terminology import Terminology
 
@@ -48,14 +49,14 @@ def details(terminology: Terminology, system: str, code: str, version: str | Non
     if concept is None:
         part = "" if found.complete else ", of which only a part is here"
         raise error("not-found", f"{system[:200]}{part} has no such code.", "code")
-    name = found.resource.get("title") or found.resource.get("name") or found.url
-    return Details(str(name), of_concept(found, concept), tuple(_properties(found, concept)))
+    name = text(found.resource, "title") or text(found.resource, "name") or found.url
+    return Details(name, of_concept(found, concept), tuple(_properties(found, concept)))
 
 
 def _properties(system: CodeSystem, concept: Concept) -> list[Property]:
     found = []
-    definition = concept.described.get("definition")
-    if isinstance(definition, str):
+    definition = text(concept.described, "definition")
+    if definition is not None:
         found.append(Property("definition", "valueString", definition))
     entry = of_concept(system, concept)
     found.append(Property("inactive", "valueBoolean", entry.inactive))
@@ -64,8 +65,9 @@ def _properties(system: CodeSystem, concept: Concept) -> list[Property]:
             related = system.find(code)
             words = related.display if related is not None else None
             found.append(Property(name, "valueCode", code, words))
-    for one in concept.described.get("property", []):
+    for one in dicts(concept.described, "property"):
+        named = text(one, "code")
         key = next((key for key in one if key.startswith("value")), None)
-        if key is not None and one.get("code") not in ("inactive", "parent", "child"):
-            found.append(Property(str(one["code"]), key, one[key]))
+        if key is not None and named not in (None, "inactive", "parent", "child"):
+            found.append(Property(str(named), key, one[key]))
     return found

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.terminology.code_system import CodeSystem, Concept
+from schemas.terminology.elements import Json
 from schemas.terminology.unknown import Unknown
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

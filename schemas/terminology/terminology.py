@@ -18,11 +18,11 @@ from typing import Any, Generic, TypeVar
 from schemas.terminology import implicit, structured
 from schemas.terminology.code_system import CodeSystem
 from schemas.terminology.compile import compiled
+from schemas.terminology.elements import Json, dicts, text
 from schemas.terminology.parts import Entry, Prefixed, of_concept
 from schemas.terminology.unknown import Unknown, no_code_system, no_value_set
 from schemas.terminology.value_set import ValueSet
 
-Json = dict[str, Any]
 Find = Callable[[str, str], Json | None]
 """A definition by resource type and canonical URL (`url|version`), always the same one."""
 
@@ -75,7 +75,7 @@ class Terminology:
 
     def compile(self, resource: Json) -> ValueSet:
         """A value set that is given as a resource."""
-        url = str(resource.get("url", ""))
+        url = text(resource, "url")
         path = (url,) if url else ()
         try:
             return compiled(resource, self._system, lambda other: self._value_set(other, path))
@@ -117,9 +117,9 @@ class Terminology:
                 return one.test(system if isinstance(system, str) else system_of_code, code)
             return None if one.unknown else False
         answers = [
-            one.test(coding.get("system", system_of_code), coding["code"])
-            for coding in value["coding"]
-            if isinstance(coding, dict) and isinstance(coding.get("code"), str)
+            one.test(text(coding, "system") or system_of_code, coding["code"])
+            for coding in dicts(value, "coding")
+            if isinstance(coding.get("code"), str)
         ]
         if True in answers:
             return True
@@ -250,7 +250,7 @@ class Terminology:
             added = self.find("CodeSystem", supplement)
             if added is None:
                 raise Unknown(no_code_system(supplement))
-            supplemented = str(added.get("supplements", "")).partition("|")[0]
+            supplemented = (text(added, "supplements") or "").partition("|")[0]
             if found is not None and supplemented == url:
                 found = found.supplemented(added)
         self._systems.put(key, found)

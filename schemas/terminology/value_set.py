@@ -92,7 +92,8 @@ class Clause:
 class ValueSet:
     """A compiled value set. `resource` is what it was made of, not to be changed.
 
-    `unknown` says why nothing can be told of it, when that is so.
+    `unknown` says why nothing can be told of it, when that is so. `worked_out`: what others made of
+    its codes, by their own keys, kept as long as it is.
     """
 
     resource: dict[str, Any]
@@ -100,6 +101,7 @@ class ValueSet:
     excludes: tuple[Clause, ...] = ()
     without_inactive: bool = False
     unknown: str = ""
+    worked_out: dict[Any, Any] = field(default_factory=dict, repr=False)
     _entries: list[Entry] | None = field(default=None, repr=False)
     _tests: dict[str | None, frozenset[str]] | None = field(default=None, repr=False)
 

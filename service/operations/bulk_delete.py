@@ -20,19 +20,18 @@ router = APIRouter()
 # Those that HealthLake and Microsoft have for removing more than this does.
 _REMOVING = ("isHardDelete", "hardDelete", "_hardDelete", "deleteVersionHistory", "_purgeHistory",
              "deleteAuditEvent")  # fmt: skip
-_METHODS = ["POST", "DELETE"]
 
 
-@router.api_route("/$bulk-delete", methods=_METHODS, summary="delete what a search matches")
+@router.post("/$bulk-delete", summary="delete what a search matches")
+@router.delete("/$bulk-delete", summary="delete what a search matches")
 def of_types(ctx: Ctx, request: Request, given: Given) -> Response:
     """202 with `Content-Location`: of the types in `_type`, what the other parameters match."""
     types = types_of([name for name in given.words("_type") if name])
     return _accept(ctx, request, types, given)
 
 
-@router.api_route(
-    "/{resource_type}/$bulk-delete", methods=_METHODS, summary="delete what a search matches"
-)
+@router.post("/{resource_type}/$bulk-delete", summary="delete what a search matches")
+@router.delete("/{resource_type}/$bulk-delete", summary="delete what a search matches")
 def of_one_type(resource_type: ResourceType, ctx: Ctx, request: Request, given: Given) -> Response:
     """202 with `Content-Location`: what the parameters match, everything when there are none.
 

@@ -24,7 +24,6 @@ router = APIRouter()
 
 FHIR_JSON = "application/fhir+json"
 
-_METHODS = ["POST", "PATCH"]
 _OWN = frozenset({"patch", "resource", "_type"})
 
 
@@ -53,7 +52,8 @@ async def _asked(request: Request) -> tuple[Arguments, dict[str, Any]]:
 Asked = Annotated[tuple[Arguments, dict[str, Any]], Depends(_asked)]
 
 
-@router.api_route("/$bulk-patch", methods=_METHODS, summary="patch many resources")
+@router.post("/$bulk-patch", summary="patch many resources")
+@router.patch("/$bulk-patch", summary="patch many resources")
 def of_types(ctx: Ctx, request: Request, asked: Asked) -> Response:
     """202 with `Content-Location`: those named by `resource` (`Type/id`), or of `_type`."""
     given, values = asked
@@ -66,9 +66,8 @@ def of_types(ctx: Ctx, request: Request, asked: Asked) -> Response:
     return accept(ctx, request, BULK_PATCH, searches, values)
 
 
-@router.api_route(
-    "/{resource_type}/$bulk-patch", methods=_METHODS, summary="patch many resources of a type"
-)
+@router.post("/{resource_type}/$bulk-patch", summary="patch many resources of a type")
+@router.patch("/{resource_type}/$bulk-patch", summary="patch many resources of a type")
 def of_one_type(resource_type: ResourceType, ctx: Ctx, request: Request, asked: Asked) -> Response:
     """202 with `Content-Location`: those named by `resource`, or that the parameters match.
 

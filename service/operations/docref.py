@@ -20,9 +20,8 @@ router = APIRouter()
 _PARAMETERS = ("patient", "start", "end", "type", "on-demand", "profile", *PAGING)
 
 
-@router.api_route(
-    "/DocumentReference/$docref", methods=["GET", "POST"], summary="a patient's documents"
-)
+@router.get("/DocumentReference/$docref", summary="a patient's documents")
+@router.post("/DocumentReference/$docref", summary="a patient's documents")
 def docref(ctx: Ctx, request: Request, given: Given) -> Response:
     """Searchset of DocumentReferences, the latest first; empty when the patient has none.
 

@@ -22,12 +22,9 @@ from storage.composition import Document, document
 
 router = APIRouter()
 
-_METHODS = ["GET", "POST"]
 
-
-@router.api_route(
-    "/Composition/{id}/$document", methods=_METHODS, summary="a Composition as a document"
-)
+@router.get("/Composition/{id}/$document", summary="a Composition as a document")
+@router.post("/Composition/{id}/$document", summary="a Composition as a document")
 def of_one(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
     """Bundle of type document: the Composition, then all it refers to, directly or not.
 
@@ -37,9 +34,8 @@ def of_one(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
     return answer(ctx, request, id, given)
 
 
-@router.api_route(
-    "/Composition/$document", methods=_METHODS, summary="the document of the Composition `id`"
-)
+@router.get("/Composition/$document", summary="the document of the Composition `id`")
+@router.post("/Composition/$document", summary="the document of the Composition `id`")
 def of_named(ctx: Ctx, request: Request, given: Given) -> Response:
     """The same for the Composition that the parameter `id` names, by id or by its address here."""
     given.only("id", "persist", "graph", "at")

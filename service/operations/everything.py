@@ -17,12 +17,11 @@ from schemas.structure import RESOURCE_TYPES
 from service.context import Context, Ctx
 from service.operations.arguments import Arguments, Given
 from service.operations.listing_bundle import PAGING, listing_response
-from storage.record import Scope
+from storage.record import RecordOf
 
 patient_router = APIRouter()
 encounter_router = APIRouter()
 
-METHODS = ["GET", "POST"]
 
 _PARAMETERS = {
     "Patient": ("start", "end", "_since", "_type", *PAGING),
@@ -30,7 +29,8 @@ _PARAMETERS = {
 }
 
 
-@patient_router.api_route("/Patient/{id}/$everything", methods=METHODS, summary="a whole record")
+@patient_router.get("/Patient/{id}/$everything", summary="a whole record")
+@patient_router.post("/Patient/{id}/$everything", summary="a whole record")
 def patient_everything(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
     """Searchset of the Patient compartment (matches) and what that refers to (includes).
 
@@ -40,16 +40,17 @@ def patient_everything(id: str, ctx: Ctx, request: Request, given: Given) -> Res
     return answer(ctx, request, "Patient", id, given)
 
 
-@encounter_router.api_route(
-    "/Encounter/{id}/$everything", methods=METHODS, summary="a whole encounter"
-)
+@encounter_router.get("/Encounter/{id}/$everything", summary="a whole encounter")
+@encounter_router.post("/Encounter/{id}/$everything", summary="a whole encounter")
 def encounter_everything(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
     """Searchset of the Encounter compartment and what that refers to, its patient among them."""
     return answer(ctx, request, "Encounter", id, given)
 
 
-@patient_router.api_route("/Patient/$everything", methods=METHODS, summary="refused: name one")
-@encounter_router.api_route("/Encounter/$everything", methods=METHODS, include_in_schema=False)
+@patient_router.get("/Patient/$everything", summary="refused: name one")
+@patient_router.post("/Patient/$everything", summary="refused: name one")
+@encounter_router.get("/Encounter/$everything", include_in_schema=False)
+@encounter_router.post("/Encounter/$everything", include_in_schema=False)
 def of_all() -> Response:
     """Refused (400): the records of all patients are an export, not a page of a search."""
     raise error(
@@ -63,16 +64,16 @@ def of_all() -> Response:
 def answer(ctx: Context, request: Request, compartment: str, id: str, given: Arguments) -> Response:
     """The page that the parameters ask for. Raises FhirError naming the parameter."""
     given.only(*_PARAMETERS[compartment])
-    scope = _scope(compartment, id, given)
-    return listing_response(ctx, request, f"{compartment}/{id}/$everything", scope, given)
+    question = _record(compartment, id, given)
+    return listing_response(ctx, request, f"{compartment}/{id}/$everything", question, given)
 
 
-def _scope(compartment: str, id: str, given: Arguments) -> Scope:
+def _record(compartment: str, id: str, given: Arguments) -> RecordOf:
     types = frozenset(given.words("_type"))
     for name in types - RESOURCE_TYPES:
         raise error("value", f"_type: {name[:64]!r} is not a resource type of FHIR R4.", "_type")
     low_us, high_us = given.period()
-    return Scope(compartment, id, types, _since(given), low_us, high_us)
+    return RecordOf(compartment, id, types, _since(given), low_us, high_us)
 
 
 def _since(given: Arguments) -> datetime | None:

@@ -70,6 +70,11 @@ class TextSet:
         )
 
     @cached_property
+    def known(self) -> frozenset[bytes]:
+        """The texts, for looking up few of them."""
+        return frozenset(self._values)
+
+    @cached_property
     def _array(self) -> Any:
         return pa.array(self._values, pa.binary())
 

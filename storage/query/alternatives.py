@@ -12,7 +12,8 @@ from storage import index
 from storage.index import date, quantity, string
 from storage.index.composite import CompositeTable
 from storage.index.probe import Find, Probe
-from storage.query.criterion import Criterion, bad_value
+from storage.query.code_sets import CodeSets
+from storage.query.criterion import CODE_SETS, Criterion, bad_value, unsupported
 from storage.query.special_values import (
     Clause,
     age_condition,
@@ -51,14 +52,26 @@ class _Names:
         return tuple(other + colon + suffix for other in defined.indexed_as)
 
 
-def alternatives(find: Find, resource_type: str, criterion: Criterion) -> list[Alternatives]:
+def alternatives(
+    find: Find, resource_type: str, criterion: Criterion, codes: CodeSets | None = None
+) -> list[Alternatives]:
     """What the index is asked for one criterion: a version must meet each of them.
 
-    `find` gives the number of a text. Raises FhirError for bad values.
+    `find` gives the number of a text, `codes` the codes of value sets and hierarchies. Raises
+    FhirError for bad values.
     """
     names = _Names(find, resource_type)
     if criterion.modifier == "missing":
         return [_missing(criterion, names)]
+    if criterion.kind == "token" and criterion.modifier in CODE_SETS:
+        if codes is None:
+            raise unsupported(criterion.given, "value sets and hierarchies are not looked up here")
+        meant = [
+            probe
+            for param in names.indexed_as(criterion.param)
+            for probe in codes.probes(criterion, names.number(param), find)
+        ]
+        return [Alternatives(meant, excludes=criterion.modifier == "not-in")]
     try:
         if criterion.kind == "words":
             return _strings(names, criterion.param, word_clauses(criterion.values))

@@ -24,8 +24,11 @@ ID, LAST_UPDATED = "_id", "_lastUpdated"
 # SQLite takes 500 SELECTs in a row, and one alternative can be three of them.
 _MAX_ALTERNATIVES = 150
 _MAX_IDS = 1000
+CODE_SETS = frozenset({"in", "not-in", "below", "above"})
+"""Modifiers of tokens that mean sets of codes, see `storage.query.code_sets`."""
+
 _MODIFIERS: dict[str, frozenset[str]] = {
-    "token": frozenset({"not", "text", "of-type"}),
+    "token": frozenset({"not", "text", "of-type", *CODE_SETS}),
     "string": frozenset({"exact", "contains"}),
     "uri": frozenset({"below", "above"}),
     "reference": frozenset({"identifier", "below", "above"}),

@@ -77,6 +77,8 @@ def _all(
     """Every reference parameter of a type, as far as it can lead where it should."""
     found = []
     for param in sorted(reading.known(source).values(), key=lambda one: one.code):
+        if param.pending is not None:
+            continue  # It is not there yet: by its name it is refused.
         if param.type != "reference" or (target and not may_name(param, target)):
             continue
         if reverse and not iterate and not any(may_name(param, one) for one in types):

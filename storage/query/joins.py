@@ -7,18 +7,20 @@ are kept for the next page, which asks for the same ones as of the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import apsw
 
 from schemas.param_set import ParamSet
+from schemas.terminology import Terminology
 from storage import audit_trail, index
 from storage.index.membership import Among, TextSet
 from storage.index.probe import Probe
 from storage.query.alternatives import Alternatives
 from storage.query.canonical import Canonical, bare, canonical_of, names
+from storage.query.code_sets import CodeSets
 from storage.query.conditions import Every, Holds, Some
 from storage.query.flushed import FlushedIndex
 from storage.query.limits import SearchLimits, beyond
@@ -44,7 +46,9 @@ class Evaluation:
         t: int,
         known: ParamSet,
         limits: SearchLimits,
+        terminology: Callable[[], Terminology] | None = None,
     ) -> None:
+        """`terminology` gives what was known of codes at `t`; None: no one asks for value sets."""
         self.connection = connection
         self.bodies = bodies
         self.terms = terms
@@ -54,7 +58,8 @@ class Evaluation:
         self.limits = limits
         self._kept = flushed.sets
         joins = Joins(self._matching, self._named, self._entries)
-        self._planner = Planner(connection, self.find, joins)
+        codes = CodeSets(connection, terminology) if terminology is not None else None
+        self._planner = Planner(connection, self.find, joins, codes)
 
     @cached_property
     def _erasures(self) -> int:

@@ -22,6 +22,7 @@ from storage.index.membership import Among, TextSet
 from storage.index.probe import Probe
 from storage.query.alternatives import Alternatives, alternatives
 from storage.query.canonical import Canonical, names
+from storage.query.code_sets import CodeSets
 from storage.query.compared import compared
 from storage.query.conditions import (
     Every,
@@ -106,9 +107,12 @@ class Joins:
 class Planner:
     """Plans of one search's types."""
 
-    def __init__(self, connection: apsw.Connection, find: Find, joins: Joins) -> None:
+    def __init__(
+        self, connection: apsw.Connection, find: Find, joins: Joins, codes: CodeSets | None = None
+    ) -> None:
         """`find` gives the number of a text, None when no row can have it."""
         self._connection = connection
+        self._codes = codes
         self._find = find
         self._joins = joins
 
@@ -163,7 +167,7 @@ class Planner:
             return Ids(_ids(criterion))
         if criterion.kind == "_lastUpdated":
             return Moments(_last_updated(self._connection, criterion))
-        found = alternatives(self._find, resource_type, criterion)
+        found = alternatives(self._find, resource_type, criterion, self._codes)
         return found[0] if len(found) == 1 else Every(tuple(found))
 
     def _chain(self, resource_type: str, chain: Chain) -> Holds:

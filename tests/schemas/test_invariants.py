@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.fhirpath import FhirPathError
 from schemas.invariant_natives import COVERED, NATIVES, REWRITTEN, SOFTENED
@@ -114,6 +116,24 @@ def broken(resource: dict[str, Any], **more: Any) -> list[tuple[str, str, str]]:
             {"resourceType": "Bundle", "type": "transaction", "entry": [
                 {"resource": {"resourceType": "Patient"}}]},
             [("error", "bdl-3", "Bundle")],
+        ),
+        (
+            {"resourceType": "Bundle", "type": "collection", "entry": [
+                {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient"}},
+                {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient"}}]},
+            [("error", "bdl-7", "Bundle")],
+        ),
+        (
+            {"resourceType": "Bundle", "type": "collection", "entry": [
+                {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient"}},
+                {"fullUrl": "urn:uuid:1", "resource": {
+                    "resourceType": "Patient", "meta": {"versionId": "2"}}}]},
+            [],
+        ),
+        (
+            {"resourceType": "Bundle", "type": "history", "entry": [
+                {"fullUrl": "http://e/Patient/1", "request": {"method": "DELETE", "url": "x"}}]},
+            [("error", "bdl-4", "Bundle")],
         ),
         (
             {"resourceType": "Parameters", "parameter": [{"name": "x", "valueString": "y",
@@ -301,3 +321,74 @@ def test_a_rule_waits_for_an_element_without_which_it_holds() -> None:
 def test_every_special_treatment_is_of_a_rule_that_exists() -> None:
     keys = {row[2] for row in load_definitions("invariants.json.gz")}
     assert {*NATIVES, *COVERED, *REWRITTEN, *SOFTENED} <= keys
+
+
+BUNDLE_TYPES = st.sampled_from(["transaction", "history", "batch-response", "collection"])
+ENTRIES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "fullUrl": st.sampled_from(["urn:uuid:1", "urn:uuid:2"]),
+            "request": st.just({"method": "GET", "url": "x"}),
+            "response": st.just({"status": "200"}),
+            "resource": st.sampled_from(
+                [
+                    {"resourceType": "Patient"},
+                    {"resourceType": "Patient", "meta": {"versionId": "1"}},
+                ]
+            ),
+        },
+    ),
+    max_size=4,
+)
+CONTAINED = st.lists(
+    st.fixed_dictionaries(
+        {"resourceType": st.just("Organization")},
+        optional={
+            "meta": st.sampled_from([{"versionId": "1"}, {"security": [{"code": "R"}]}]),
+            "contained": st.just([{"resourceType": "Patient"}]),
+        },
+    ),
+    max_size=3,
+)
+CONCEPTS = st.recursive(
+    st.lists(st.fixed_dictionaries({"code": st.sampled_from("abcdefgh")}), max_size=3),
+    lambda inner: st.lists(
+        st.fixed_dictionaries({"code": st.sampled_from("abcdefgh"), "concept": inner}), max_size=3
+    ),
+    max_leaves=6,
+)
+PERIODS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("start", "end"),
+        st.sampled_from(
+            ["2024", "2024-05", "2024-05-01", "2024-05-01T10:00:00Z", "2024-05-01T10:00:00.5Z",
+             "2024-05-01T10:00:00+14:00", "2025-01-01T00:00:00-05:00", "2023-12-31"]
+        ),
+    ),
+)  # fmt: skip
+
+
+@given(
+    st.one_of(
+        st.builds(
+            lambda kind, entry: ("Bundle", {"type": kind, "entry": entry}), BUNDLE_TYPES, ENTRIES
+        ),
+        st.builds(lambda contained: ("Patient", {"contained": contained}), CONTAINED),
+        st.builds(lambda concept: ("CodeSystem", {"concept": concept}), CONCEPTS),
+        st.builds(lambda period: ("Period", period), PERIODS),
+    )
+)
+def test_what_is_checked_in_python_is_what_the_expression_says(case: tuple[str, dict]) -> None:
+    """The oracle of the rules that R4's expressions state well."""
+    type_name, node = case
+    resource = node if type_name == "Period" else {"resourceType": type_name, **node}
+    plan = plan_of(type_name)
+    rules = [*plan.always, *(rule for slot in plan.slots.values() for rule in slot.triggered)]
+    for rule in rules:
+        if rule.native is None or rule.key == "dom-3":
+            continue
+        said = rule.native(resource)
+        holds = rule.expression.holds(resource, type_name=type_name, resource=resource)
+        assert said is None or said is holds, rule.key

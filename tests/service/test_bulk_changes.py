@@ -15,7 +15,7 @@ from service import bulk_changes
 from service.app import create_app
 from service.bulk_changes import BULK_DELETE, BULK_PATCH, handlers
 from service.ingest import Ingest
-from service.jobs import Interrupted
+from service.jobs import Interrupted, Postponed
 from service.settings import load_settings
 from storage.jobs import VALUES, Job, JobCancelled
 from storage.lake import Delete, Lake, Put
@@ -347,6 +347,16 @@ def test_it_stops_with_the_service_and_goes_on(lake: Lake, monkeypatch: pytest.M
         run(lake, job, stop_after=1)
     assert lake.search("Observation", [("code", "x")]).total == 4
     assert lake.jobs.get(job.id).progress["text"] == "3 of 7 resources"
+    assert run(lake, job)["changed"] == 7
+
+
+def test_others_have_their_turn(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_changes, "STEP", 3)
+    monkeypatch.setattr(bulk_changes, "TURN_S", -1.0)
+    job = accepted(lake, BULK_DELETE)
+    with pytest.raises(Postponed):
+        run(lake, job)
+    monkeypatch.undo()
     assert run(lake, job)["changed"] == 7
 
 

@@ -30,6 +30,16 @@ def observation(id: str, patient: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def provenance(id: str, *targets: str, agent: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Provenance",
+        "id": id,
+        "target": [ref(target) for target in targets],
+        "recorded": "2024-01-01T00:00:00Z",
+        "agent": [{"who": ref(agent)}],
+    }
+
+
 def resources() -> list[dict[str, Any]]:
     """Two patients, a and b, and what they share."""
     return [
@@ -85,6 +95,10 @@ def resources() -> list[dict[str, Any]]:
         observation("by-a", "b", performer=[ref("Patient/a")]),
         observation("of-b", "b"),
         observation("gone", "a"),
+        provenance("of-new", "Observation/new", agent="Practitioner/scribe"),
+        provenance("of-b", "Observation/of-b", agent="Practitioner/other"),
+        {"resourceType": "Practitioner", "id": "scribe"},
+        {"resourceType": "Practitioner", "id": "other"},
     ]
 
 
@@ -94,7 +108,8 @@ RECORD = {
 }  # fmt: skip
 REFERRED = {
     "Organization/clinic", "Organization/group", "Organization/maker", "Practitioner/dr",
-    "PractitionerRole/role", "Medication/drug", "Binary/scan",
+    "PractitionerRole/role", "Medication/drug", "Binary/scan", "Provenance/of-new",
+    "Practitioner/scribe",
 }  # fmt: skip
 
 
@@ -149,7 +164,9 @@ def test_other_patients_are_left_out_and_it_is_said(http: TestClient) -> None:
 def test_types(http: TestClient) -> None:
     bundle = found(http, _type=["Observation,Medication", "Practitioner"])
     assert {key.partition("/")[0] for key in keys(bundle, "match")} == {"Observation"}
-    assert keys(bundle, "include") == ["Medication/drug", "Practitioner/dr"]
+    assert keys(bundle, "include") == [
+        "Medication/drug", "Practitioner/dr", "Practitioner/scribe",
+    ]  # fmt: skip
 
 
 def test_dates_of_care(http: TestClient) -> None:

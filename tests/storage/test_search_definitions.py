@@ -338,3 +338,24 @@ def test_expressions_that_no_index_can_keep_true(lake: Lake, expression: str) ->
     with pytest.raises(FhirError) as refused:
         lake.transact([Put(definition(type="string", expression=expression))])
     assert refused.value.issues[0].expression == ("SearchParameter.expression",)
+
+
+def test_whole_resources_by_their_words_where_it_is_asked_for(lake: Lake) -> None:
+    with pytest.raises(FhirError, match="not a search parameter"):
+        found(lake, ("_content", "blue"))
+    lake.transact([Put(patient("a", "deep blue") | {"gender": "male"}), Put(patient("b", "blue"))])
+    content = definition(
+        "content",
+        code="_content",
+        type="string",
+        url="http://hl7.org/fhir/SearchParameter/Resource-content",
+    )
+    del content["expression"]
+    lake.transact([Put(content)])
+    index(lake)
+    assert found(lake, ("_content", "deep blue")) == {"a"} == found(lake, ("_content", "MALE"))
+    assert found(lake, ("_content", "blue NOT deep")) == {"b"}
+    assert found(lake, ("_content:missing", "false")) == {"a", "b"}
+    with pytest.raises(FhirError, match="not a search parameter"):
+        found(lake, ("_content", "blue"), kind="Observation")
+    assert lake.verify() == []

@@ -6,7 +6,7 @@ from schemas.fhirpath.equality import distinct, identity
 from schemas.fhirpath.errors import FhirPathError
 from schemas.fhirpath.functions.signature import Function
 from schemas.fhirpath.run import Run, Step, checked
-from schemas.fhirpath.values import Items, boolean, integer
+from schemas.fhirpath.values import Items, boolean, integer, system_value, wrong_type
 
 
 def _empty(run: Run, items: Items, focus: Items) -> Items:
@@ -22,25 +22,36 @@ def _count(run: Run, items: Items, focus: Items) -> Items:
     return [len(items)]
 
 
-def _all_are(wanted: bool) -> Function:
+def _booleans(items: Items, name: str) -> list[bool | None]:
+    """Items that have to be booleans, each of them; None for one without a value."""
+    found = [system_value(item) for item in items]
+    for item, value in zip(items, found, strict=True):
+        if value is not None and type(value) is not bool:
+            raise wrong_type(name, "booleans", item)
+    return found
+
+
+def _all_are(name: str, wanted: bool) -> Function:
     def apply(run: Run, items: Items, focus: Items) -> Items:
-        return [all(boolean([item]) is wanted for item in items)]
+        return [all(value is wanted for value in _booleans(items, name))]
 
     return Function(apply)
 
 
-def _any_is(wanted: bool) -> Function:
+def _any_is(name: str, wanted: bool) -> Function:
     def apply(run: Run, items: Items, focus: Items) -> Items:
-        return [any(boolean([item]) is wanted for item in items)]
+        return [any(value is wanted for value in _booleans(items, name))]
 
     return Function(apply)
 
 
 def _subset_of(run: Run, items: Items, focus: Items, other: Step) -> Items:
+    run.spend(len(items))
     return [_within(items, other(run, focus))]
 
 
 def _superset_of(run: Run, items: Items, focus: Items, other: Step) -> Items:
+    run.spend(len(items))
     return [_within(other(run, focus), items)]
 
 
@@ -50,10 +61,12 @@ def _within(items: Items, others: Items) -> bool:
 
 
 def _distinct(run: Run, items: Items, focus: Items) -> Items:
+    run.spend(len(items))
     return distinct(items)
 
 
 def _is_distinct(run: Run, items: Items, focus: Items) -> Items:
+    run.spend(len(items))
     return [len(distinct(items)) == len(items)]
 
 
@@ -86,22 +99,26 @@ def _take(run: Run, items: Items, focus: Items, number: Step) -> Items:
 
 
 def _intersect(run: Run, items: Items, focus: Items, other: Step) -> Items:
+    run.spend(len(items))
     known = {identity(item) for item in other(run, focus)}
     return distinct([item for item in items if identity(item) in known])
 
 
 def _exclude(run: Run, items: Items, focus: Items, other: Step) -> Items:
+    run.spend(len(items))
     known = {identity(item) for item in other(run, focus)}
     return [item for item in items if identity(item) not in known]
 
 
 def _union(run: Run, items: Items, focus: Items, other: Step) -> Items:
+    run.spend(len(items))
     return checked(distinct([*items, *other(run, focus)]))
 
 
 def _combine(
     run: Run, items: Items, focus: Items, other: Step, preserve_order: Step | None = None
 ) -> Items:
+    run.spend(len(items))
     return checked([*items, *other(run, focus)])
 
 
@@ -109,10 +126,10 @@ FUNCTIONS = {
     "empty": Function(_empty),
     "not": Function(_not),
     "count": Function(_count),
-    "allTrue": _all_are(True),
-    "allFalse": _all_are(False),
-    "anyTrue": _any_is(True),
-    "anyFalse": _any_is(False),
+    "allTrue": _all_are("allTrue()", True),
+    "allFalse": _all_are("allFalse()", False),
+    "anyTrue": _any_is("anyTrue()", True),
+    "anyFalse": _any_is("anyFalse()", False),
     "subsetOf": Function(_subset_of, 1, 1),
     "supersetOf": Function(_superset_of, 1, 1),
     "distinct": Function(_distinct),

@@ -114,7 +114,8 @@ def _conforms_to(run: Run, items: Items, focus: Items, url: Step) -> Items:
     hook = run.environment.conforms_to
     found = hook(item.value, wanted) if hook is not None else None
     if found is None:
-        raise FhirPathError(f"The profile {wanted[:200]} of conformsTo() is not known.")
+        named = f" {wanted[:200]}" if wanted.startswith(("http://", "https://", "urn:")) else ""
+        raise FhirPathError(f"The profile{named} of conformsTo() is not known.")
     return [found]
 
 

@@ -190,7 +190,7 @@ def _define(run: Run, items: Items, focus: Items, name: Step, value: Step | None
     if label is None:
         raise FhirPathError("defineVariable() takes a name.")
     if label in run.variables or label in ("context", "resource", "rootResource", "ucum"):
-        raise FhirPathError(f"The variable %{label[:64]} is defined already.", "semantic")
+        raise FhirPathError("defineVariable() defines a variable a second time.", "semantic")
     found = items if value is None else value(run, items or focus)
     run.variables = {**run.variables, label: found}
     return items
@@ -199,7 +199,7 @@ def _define(run: Run, items: Items, focus: Items, name: Step, value: Step | None
 def _sort(run: Run, items: Items, focus: Items, *keys: SortKey) -> Items:
     columns = [_each(run, items, step) for step, _, _ in keys] or [[[item] for item in items]]
     directions = [(descending, first) for _, descending, first in keys] or [(False, True)]
-    run.spend(len(items) * len(columns))
+    run.spend(len(items) * len(columns) * len(items).bit_length())
 
     def compared(left: int, right: int) -> int:
         for column, (descending, empty_first) in zip(columns, directions, strict=True):

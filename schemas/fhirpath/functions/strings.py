@@ -25,7 +25,10 @@ _JSON_ESCAPE = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+|\\.", re.DOTALL)
 def _of_one(name: str, compute: Callable[[str], Result]) -> Function:
     def apply(run: Run, items: Items, focus: Items) -> Items:
         value = text(items, name)
-        return [] if value is None else [compute(value)]
+        if value is None:
+            return []
+        run.spend(len(value) >> 10)
+        return [compute(value)]
 
     return Function(apply)
 
@@ -33,7 +36,10 @@ def _of_one(name: str, compute: Callable[[str], Result]) -> Function:
 def _of_two(name: str, compute: Callable[[str, str], Result]) -> Function:
     def apply(run: Run, items: Items, focus: Items, argument: Step) -> Items:
         value, other = text(items, name), text(argument(run, focus), name)
-        return [] if value is None or other is None else [compute(value, other)]
+        if value is None or other is None:
+            return []
+        run.spend(len(value) >> 10)
+        return [compute(value, other)]
 
     return Function(apply, 1, 1)
 
@@ -67,7 +73,9 @@ def _matching(name: str, *, full: bool) -> Function:
         marks = None if flags is None else text(flags(run, focus), name)
         if value is None or wanted is None:
             return []
-        return [pattern(wanted, marks or "", full=full).found(value)]
+        matcher = pattern(wanted, marks or "", full=full)
+        run.spend(matcher.work(value))
+        return [matcher.found(value)]
 
     return Function(apply, 1, 2)
 
@@ -83,7 +91,9 @@ def _replace_matches(
         return []
     if not wanted:
         return [value]
-    return [pattern(wanted, marks or "", full=False).replaced(value, substitution(other))]
+    matcher = pattern(wanted, marks or "", full=False)
+    run.spend(matcher.work(value))
+    return [matcher.replaced(value, substitution(other))]
 
 
 def _to_chars(run: Run, items: Items, focus: Items) -> Items:
@@ -118,7 +128,7 @@ def _coded(name: str, table: dict[str, Callable[[str], str | None]]) -> Function
             return []
         if wanted not in table:
             known = ", ".join(table)
-            raise FhirPathError(f"{name} knows {known}, not {wanted[:32]!r}.")
+            raise FhirPathError(f"{name} knows {known}, and nothing else.")
         found = table[wanted](value)
         return [] if found is None else [checked_text(found)]
 

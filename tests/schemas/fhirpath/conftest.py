@@ -20,6 +20,7 @@ from schemas.fhirpath.strict import check_strictly
 from schemas.fhirpath.temporal import Temporal
 from schemas.fhirpath.types import type_of
 from schemas.fhirpath.values import boolean, system_value
+from schemas.outcomes import FhirError
 from schemas.parse import parse_resource
 
 SUITE = "conformance/fhirpath"
@@ -79,6 +80,8 @@ def read_input(path: Path) -> dict[str, Any]:
 
 def outcome(case: Case, folder: Path) -> str | None:
     """Why a test fails; None when it passes."""
+    if case.input and not (folder / "input" / case.input).is_file():
+        return f"its input {case.input} is not there"
     try:
         resource = read_input(folder / "input" / case.input) if case.input else None
         expression = compile_expression(case.expression)
@@ -87,6 +90,8 @@ def outcome(case: Case, folder: Path) -> str | None:
         found = expression.items(resource)
     except FhirPathError as failure:
         return None if case.invalid else f"{failure.kind}: {failure}"
+    except FhirError as failure:
+        return f"its input cannot be read: {failure.issues[0].diagnostics}"
     if case.predicate:
         found = [boolean(found) is True]
     shown = [f"{type_of(item).name}:{written(item)}" for item in found]

@@ -163,11 +163,19 @@ def test_an_expression_gives_what_the_specification_says(expression: str, expect
         ("1 +", "syntax"),
         ("'open", "syntax"),
         ("@2015-02-30", "syntax"),
+        ("name 'Chalmers'", "syntax"),
+        ("name = 'Chalmers", "syntax"),
+        ("name /* Chalmers", "syntax"),
+        ("name @1974-12-25", "syntax"),
+        ("name.select('x'.encode(family))", "execution"),
+        ("defineVariable(name.family.first()).defineVariable(name.family.first())", "semantic"),
+        ("name.first().conformsTo(name.family)", "execution"),
         ("'\\q'", "syntax"),
         ("name.frist()", "semantic"),
         ("name.first(1)", "semantic"),
         ("active is Pateint", "semantic"),
         ("%nowhere", "semantic"),
+        ("(true | 'text').allTrue()", "execution"),
         ("name.single()", "execution"),
         ("name.given & 'x'", "execution"),
         ("-name", "execution"),
@@ -249,6 +257,16 @@ def test_an_element_can_be_the_start_with_its_resource_beside() -> None:
     name = PATIENT["name"][1]
     expression = compile_expression("given.first() & %resource.id")
     assert expression.evaluate(name, type_name="HumanName", resource=PATIENT) == ["Jimp"]
+
+
+def test_a_node_knows_the_resource_it_is_in_and_what_contains_that() -> None:
+    (name,) = compile_expression("name.where(use = 'usual')").items(PATIENT)
+    assert compile_expression("%resource.id").evaluate(name) == ["p"]
+    (ward,) = compile_expression("contained.name").items(PATIENT)
+    expression = compile_expression("%resource.id | %rootResource.id")
+    assert expression.evaluate(ward) == ["o", "p"]
+    bare = compile_expression("%resource")
+    assert bare.evaluate(PATIENT["name"][0], type_name="HumanName") == []
 
 
 def test_a_quantity_with_a_comparator_is_no_single_amount() -> None:
