@@ -29,6 +29,7 @@ US_CORE_ETHNICITY = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-eth
 
 EXTENSION_BASE = "https://chartlake.org/fhir/StructureDefinition/"
 ORIGIN_SYSTEM = "https://chartlake.org/fhir/CodeSystem/origin"
+VALIDATION_SYSTEM = "https://chartlake.org/fhir/CodeSystem/validation"
 
 # Where in which note a derived resource was read. Sub-extensions: begin, end (valueInteger, code
 # points), text (valueString, the quoted words), score, conceptScore (valueDecimal, 0 to 1),

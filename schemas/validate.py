@@ -8,18 +8,31 @@ https://hl7.org/fhir/R4/validation.html, https://hl7.org/fhir/R4/json.html
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.element_checks import ObjectType, Slot, object_type
 from schemas.ids import parse_reference
 from schemas.outcomes import FhirError, Issue
+from schemas.places import Place, spelled
 from schemas.primitives import CHECKS, json_kind
 from schemas.structure import RESOURCE_TYPES, suggestion
 
 MAX_ISSUES = 100
 
-# (place above, key, index or -1): spelled out only for an issue.
-Place = tuple[Any, str, int]
+
+class Extension(NamedTuple):
+    """An extension with an absolute url that was met on the way."""
+
+    url: str
+    node: dict[str, Any]
+    place: Place
+
+
+class Inspection(NamedTuple):
+    """What `inspect` gives: the issues, and the extensions that may have a definition."""
+
+    issues: list[Issue]
+    extensions: list[Extension]
 
 
 def validate(resource: dict[str, Any], expected_type: str | None = None) -> list[Issue]:
@@ -27,13 +40,18 @@ def validate(resource: dict[str, Any], expected_type: str | None = None) -> list
 
     At most `MAX_ISSUES` issues. Texts name elements, types and codes, never other content.
     """
+    return inspect(resource, expected_type).issues
+
+
+def inspect(resource: dict[str, Any], expected_type: str | None = None) -> Inspection:
+    """As `validate`, with the extensions that a further look may be worth."""
     run = _Run()
     try:
         _resource(run, resource, None, expected_type)
     except _EnoughError:
         text = f"There are more than {MAX_ISSUES} issues; only the first are listed."
         run.issues.append(Issue("information", "informational", text))
-    return run.issues
+    return Inspection(run.issues, run.extensions)
 
 
 def check(resource: dict[str, Any], expected_type: str | None = None) -> None:
@@ -50,33 +68,19 @@ class _EnoughError(Exception):
 class _Run:
     """The issues found so far, and the references to contained resources to be checked."""
 
-    __slots__ = ("contained", "inner", "issues")
+    __slots__ = ("contained", "extensions", "inner", "issues")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
+        self.extensions: list[Extension] = []
         self.inner: list[tuple[str, Place | None]] = []
         self.contained = False
 
     def report(self, code: str, problem: str, place: Place | None, *more: Any) -> None:
-        path = _spelled(place, *more)
+        path = spelled(place, *more)
         self.issues.append(Issue("error", code, f"{path} {problem}.", (path,)))
         if len(self.issues) >= MAX_ISSUES:
             raise _EnoughError
-
-
-def _spelled(place: Place | None, *more: Any) -> str:
-    parts: list[str] = []
-    while place is not None:
-        above, key, index = place
-        parts.append(f"{key}[{index}]" if index >= 0 else key)
-        place = above
-    parts.reverse()
-    for one in more:
-        if isinstance(one, int):
-            parts[-1] += f"[{one}]"
-        else:
-            parts.append(one[:64])
-    return ".".join(parts)
 
 
 def _resource(run: _Run, value: Any, place: Place | None, expected: str | None = None) -> None:
@@ -267,6 +271,9 @@ def _element(run: _Run, kind: ObjectType, node: dict[str, Any], place: Place, ow
 
 def _extension(run: _Run, node: dict[str, Any], place: Place) -> None:
     """ext-1: a value or nested extensions, and not both."""
+    url = node.get("url")
+    if type(url) is str and ":" in url:
+        run.extensions.append(Extension(url, node, place))
     has_value = any(key.startswith(("value", "_value")) for key in node)
     if has_value == ("extension" in node):
         problem = "must have a value or extensions, " + ("not both" if has_value else "one of them")

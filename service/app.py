@@ -14,7 +14,6 @@ from service import bulk_changes, erasing, errors, search_indexing
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder, PurposeOfUse
 from service.auth import Authentication, load_tokens
-from service.changes.policy import Policy
 from service.context import Context, writable
 from service.enrich import Enricher
 from service.ingest import Ingest
@@ -36,7 +35,7 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
     if lake.read_only:
         # Notes are read, and what they say is stored, by the service that writes.
         settings = Settings({**settings.values, "read_only": True, "nlp": False})
-    ingest = Ingest(lake, max_note_bytes=settings.max_note_bytes, policy=Policy.of(settings))
+    ingest = Ingest.of(lake, settings)
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)
     handlers = {

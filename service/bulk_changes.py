@@ -19,9 +19,10 @@ from service.changes.patch_document import Patch, read_patch
 from service.ingest import Ingest
 from service.jobs import Handler, Interrupted, Postponed, Stopping
 from service.operations.parameters import as_parameters
+from service.reference_integrity import EXISTING, ReferenceIntegrity
 from storage.audit_trail import AuditTrail
 from storage.jobs import COMPLETED, VALUES, Job
-from storage.lake import Delete, Lake, Page, Put, RefusedError, Version
+from storage.lake import Delete, Lake, OvertakenError, Page, Put, RefusedError, Version
 
 BULK_DELETE, BULK_PATCH = "bulk-delete", "bulk-patch"
 
@@ -46,7 +47,8 @@ def handlers(lake: Lake, ingest: Ingest) -> dict[str, Handler]:
 
     def run(job: Job, stopping: Stopping) -> Json:
         decide = _delete if job.kind == BULK_DELETE else _patch(ingest, job.request[VALUES])
-        return _Work(lake, job, decide).run(stopping)
+        existing = ingest.policy.reference_integrity == EXISTING
+        return _Work(lake, job, decide, check_references=existing).run(stopping)
 
     return {kind: Handler(run, result_body) for kind in (BULK_DELETE, BULK_PATCH)}
 
@@ -65,10 +67,11 @@ def patch_of(values: Json) -> Patch:
 class _Work:
     """One job at work; `progress` is what is stored of it."""
 
-    def __init__(self, lake: Lake, job: Job, decide: Decide) -> None:
+    def __init__(self, lake: Lake, job: Job, decide: Decide, *, check_references: bool) -> None:
         self._lake = lake
         self._job = job
         self._decide = decide
+        self._check_references = check_references
         self._t = int(job.request["t"])
         self._searches: list[list[Any]] = job.request[VALUES]["searches"]
         self._cursor = f"job:{job.id}"
@@ -150,11 +153,16 @@ class _Work:
         """Change the resources of a page in one commit; what became of them."""
         refused: dict[tuple[str, str], str] = {}
         for _ in range(_ATTEMPTS):
-            operations, done = self._decided(page, refused)
+            integrity = ReferenceIntegrity(self._lake, self._lake.t)
+            operations, done = self._decided(page, refused, integrity)
             self._progress[VALUES]["pending"] = done
             self._save()
             try:
-                self._lake.transact(operations, cursor=(self._cursor, step))
+                self._lake.transact(
+                    operations, cursor=(self._cursor, step), guards=integrity.guards
+                )
+            except OvertakenError:
+                continue
             except RefusedError as failure:
                 # Somebody else was faster, or it cannot be changed at all.
                 operation = operations[failure.index]
@@ -166,7 +174,7 @@ class _Work:
         raise Postponed(1.0)
 
     def _decided(
-        self, page: Page, refused: dict[tuple[str, str], str]
+        self, page: Page, refused: dict[tuple[str, str], str], integrity: ReferenceIntegrity
     ) -> tuple[list[Put | Delete], Json]:
         operations: list[Put | Delete] = []
         counts = dict.fromkeys(_COUNTS, 0)
@@ -183,6 +191,8 @@ class _Work:
                 if text is not None:
                     raise error("method-not-allowed", text)
                 operation = self._decide(version)
+                if self._check_references and operation is not None:
+                    _check_references(operation, integrity)
             except FhirError as failure:
                 counts["failed"] += 1
                 failures.append(_failure(shown, failure))
@@ -220,6 +230,15 @@ class _Work:
             "skippedResource": values["skipped"],
             "failure": values["failures"],
         }
+
+
+def _check_references(operation: Put | Delete, integrity: ReferenceIntegrity) -> None:
+    """Raises FhirError where the change would leave a reference that leads nowhere."""
+    key = _key(operation)
+    if isinstance(operation, Delete):
+        integrity.check_deletion(key, {key}, key[0])
+    elif issues := integrity.missing(operation.resource, "", {key}, ()):
+        raise FhirError("unprocessable", issues)
 
 
 def _delete(version: Version) -> Delete:

@@ -22,6 +22,8 @@ from typing import Any
 from schemas.ids import format_instant, parse_reference
 from schemas.notes import note_text
 from schemas.outcomes import FhirError, error
+from schemas.validate import validate as structural_issues
+from schemas.validation_mark import is_marked
 from service import note_reader
 from service.derived_facts import (
     derived_from,
@@ -346,11 +348,13 @@ class Enricher:
     def _call(self, note: Version) -> tuple[list[str], Resource] | None:
         """The arguments of `note_reader.read`; None where there is nothing to read.
 
-        That is: no readable text, no patient of this lake, a note that is withdrawn.
+        That is: no readable text, no patient of this lake, a note that is withdrawn or malformed.
         """
         if note.deleted:
             return None
         resource = note.resource()
+        if is_marked(resource) and structural_issues(resource):
+            return None  # Stored at the validation level `minimal`: nothing in it is where it was.
         if _WITHDRAWN.count(resource.get("status", "")) or (
             resource.get("docStatus") == "entered-in-error"
         ):

@@ -9,7 +9,6 @@ from typing import Any
 
 from service.as_of import parse_at, view_at
 from service.audit_command import command_trail, recording
-from service.changes.policy import Policy
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -44,9 +43,7 @@ class FolderLake:
         with trail.active():
             self.lake = open_to_read(settings) if reading else open_lake(settings, create=create)
         self._trail = trail
-        self.ingest = Ingest(
-            self.lake, max_note_bytes=settings.max_note_bytes, policy=Policy.of(settings)
-        )
+        self.ingest = Ingest.of(self.lake, settings)
         self.enricher = Enricher(self.lake, self.ingest, settings)
 
     def __enter__(self) -> FolderLake:

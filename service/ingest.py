@@ -9,17 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from schemas.ids import parse_reference
 from schemas.notes import note_text
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import parse_resource
 from schemas.summary import subset_issues
-from schemas.validate import validate
+from schemas.validation_mark import is_marked
 from service.changes.asked import Change, Done, relocated
 from service.changes.policy import Policy
 from service.changes.store import store
+from service.settings import Settings
+from service.validation import Validation
 from storage.lake import Commit, Delete, Lake, Put
 
 Resource = dict[str, Any]
@@ -29,11 +31,32 @@ ReadBinary = Callable[[str], tuple[str, bytes]]
 class Ingest:
     """Accepts resources into one lake."""
 
-    def __init__(self, lake: Lake, *, max_note_bytes: int, policy: Policy | None = None) -> None:
-        """`max_note_bytes`: the largest text of one note that is accepted."""
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        max_note_bytes: int,
+        policy: Policy | None = None,
+        validation: Validation | None = None,
+    ) -> None:
+        """`max_note_bytes`: the largest text of one note that is accepted.
+
+        `validation`: how closely resources are looked at; by default at the level `strict`.
+        """
         self.lake = lake
+        self.validation = validation or Validation(lake)
         self.max_note_bytes = max_note_bytes
         self.policy = policy or Policy()
+
+    @classmethod
+    def of(cls, lake: Lake, settings: Settings) -> Self:
+        """The main path of a lake, as the settings of its datastore have it."""
+        return cls(
+            lake,
+            max_note_bytes=settings.max_note_bytes,
+            policy=Policy.of(settings),
+            validation=Validation.of(lake, settings),
+        )
 
     def check(self, resource: Resource, expected_type: str, prefix: str = "") -> list[Issue]:
         """Refuse (`unprocessable`, 422) a resource that is not valid at this datastore's level.
@@ -45,10 +68,14 @@ class Ingest:
         Returns what is to be said of the accepted resource: warnings, given back in an
         OperationOutcome. May change the resource (`meta.tag`): store it as it is afterwards.
         """
-        issues = validate(resource, expected_type) or subset_issues(resource)
-        if issues:
-            raise FhirError("unprocessable", [relocated(i, prefix) for i in issues])
-        return []
+        try:
+            issues = self.validation.check(resource, expected_type)
+            if cut := subset_issues(resource):
+                raise FhirError("unprocessable", cut)
+        except FhirError as failure:
+            issues = [relocated(issue, prefix) for issue in failure.issues]
+            raise FhirError(failure.category, issues) from None
+        return [relocated(issue, prefix) for issue in issues] if issues else issues
 
     def parse(self, body: bytes, expected_type: str) -> Resource:
         """A resource of the expected type from bytes, not validated. Raises `FhirError`."""
@@ -81,10 +108,12 @@ class Ingest:
     ) -> None:
         """Refuse a DocumentReference whose text cannot be read or whose patient is not known.
 
+        One that was accepted although it is not valid (level `minimal`) is not looked at.
+
         `pending`: resources of the same transaction, by (type, id). `prefix`: where the resource
         stands (`Bundle.entry[3].resource.`), for the places in the issues.
         """
-        if resource["resourceType"] != "DocumentReference":
+        if resource["resourceType"] != "DocumentReference" or is_marked(resource):
             return
         pending = pending or {}
         try:

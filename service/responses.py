@@ -13,10 +13,14 @@ from starlette.responses import Response
 from schemas.ids import format_instant
 from schemas.outcomes import Issue, operation_outcome
 from schemas.parse import canonical_bytes
+from schemas.validation_mark import MARK_BYTES
 from service.errors import FHIR_JSON
 from storage.lake import Version
 
 JSON = "application/json"
+
+VALIDATION_ISSUES = "Chartlake-Validation-Issues"
+"""Header of the answer to a change: what was stored is not valid (validation level `minimal`)."""
 
 
 def etag(version: Version) -> str:
@@ -56,6 +60,8 @@ def write_response(
     path = f"{version.resource_type}/{version.id}/_history/{version.version_id}"
     headers["Location"] = f"{base}/{path}"
     status = 201 if created else 200
+    if MARK_BYTES in version.body:
+        headers[VALIDATION_ISSUES] = "true"
     preference = request.headers.get("prefer", "")
     if "return=minimal" in preference:
         return Response(b"", status, headers)

@@ -61,6 +61,25 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("master_key_file", "", "Master key file; empty: `<data>/keys/master.key`."),
     Setting("passphrase_file", "", "File holding the master passphrase (instead of a key file)."),
     Setting("api_token_file", "", "Accepted bearer tokens, hashed (see `chartlake token`)."),
+    Setting(
+        "validation",
+        "strict",
+        "What is refused: `strict`, what breaks R4 or a profile; `structure-only`, what breaks "
+        "R4's structure; `minimal`, only what is no resource: the rest is stored and tagged. See "
+        "`docs/validation.md`.",
+    ),
+    Setting(
+        "default_profiles",
+        "",
+        "Canonical URLs of profiles, apart by white space: a resource that claims no profile that "
+        "is known has to conform to one of those for its type.",
+    ),
+    Setting(
+        "reference_integrity",
+        "off",
+        "`existing`: a reference to a resource of this datastore has to lead to one, and what is "
+        "referred to is not deleted; `off`: neither is looked at.",
+    ),
     Setting("max_body_bytes", 134_217_728, "Largest request body, in bytes."),
     Setting("max_note_bytes", 1_048_576, "Largest text of one note, in bytes."),
     Setting("nlp", True, "Read notes as they arrive."),
@@ -128,6 +147,8 @@ _CHOICES = {
     "administrative_references": ("logical", "refuse"),
     "conditional_delete": ("single", "multiple"),
     "audit_reads": ("durable", "batched"),
+    "validation": ("strict", "structure-only", "minimal"),
+    "reference_integrity": ("off", "existing"),
     "audit_network": ("full", "prefix", "none"),
 }
 # What a datastore never takes over from the service, and what it cannot have for itself.

@@ -202,6 +202,18 @@ class Lake(LakeUpkeep):
         type_number = self._terms.id(version.resource_type)
         return Guard(type_number, t, (), frozenset({pack(version.id)}))
 
+    def standing(self, resource_type: str, id: str, *, at: int) -> Guard | None:
+        """The guard of there being a resource, as it is as of commit `at`; None when there is none.
+
+        Its body is not read, so nobody's access is recorded.
+        """
+        with self._one_row() as connection:
+            if number_of(resource_type, id) is not None:  # The audit log keeps what it has.
+                return Guard(self._terms.id(resource_type), at)
+            if not reading.is_current(connection, resource_type, id, at):
+                return None
+        return Guard(self._terms.id(resource_type), at, (), frozenset({pack(id)}))
+
     def alone(self) -> AbstractContextManager[None]:
         """No other thread commits in the block: for who was overtaken again and again."""
         return self._gate.alone()

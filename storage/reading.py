@@ -44,6 +44,17 @@ def read(
     return version
 
 
+def is_current(connection: apsw.Connection, resource_type: str, id: str, t: int) -> bool:
+    """Whether there is a resource as of `t` that is not deleted. Reads no body."""
+    return bool(
+        connection.execute(
+            f"SELECT NOT r.deleted FROM version r WHERE r.type = {_TYPE} AND r.id = ? "
+            "AND r.t <= ? ORDER BY r.version_id DESC LIMIT 1",
+            (resource_type, pack(id), t),
+        ).get
+    )
+
+
 def vread(
     connection: apsw.Connection,
     bodies: Bodies,

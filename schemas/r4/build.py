@@ -241,6 +241,50 @@ def compartments(definitions: list[Json]) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+# What a profile is applied by; the rest of an ElementDefinition is for readers.
+_APPLIED = (
+    "id", "path", "sliceName", "slicing", "min", "max", "type", "maxLength", "binding",
+    "constraint", "contentReference",
+)  # fmt: skip
+_APPLIED_PREFIXES = ("fixed", "pattern", "minValue", "maxValue")
+
+
+def profiles(definitions: list[Json]) -> Json:
+    """R4's own profiles and extensions by url, their snapshots as far as they are applied."""
+    found: Json = {}
+    for definition in definitions:
+        if definition["resourceType"] != "StructureDefinition":
+            continue
+        if definition.get("derivation") != "constraint":
+            continue
+        view = "snapshot" if "snapshot" in definition else "differential"
+        kept = {
+            key: definition[key]
+            for key in ("resourceType", "url", "version", "name", "type", "kind", "derivation",
+                        "baseDefinition")
+            if key in definition
+        }  # fmt: skip
+        elements = [_applied(element) for element in definition[view]["element"]]
+        found[definition["url"]] = {**kept, view: {"element": elements}}
+    return found
+
+
+def _applied(element: Json) -> Json:
+    kept = {
+        key: value
+        for key, value in element.items()
+        if key in _APPLIED or key.startswith(_APPLIED_PREFIXES)
+    }
+    if "constraint" in kept:
+        wanted = ("key", "severity", "human", "expression", "source")
+        kept["constraint"] = [
+            {key: one[key] for key in wanted if key in one} for one in kept["constraint"]
+        ]
+    if "slicing" in kept:
+        kept["slicing"] = {k: v for k, v in kept["slicing"].items() if k != "description"}
+    return kept
+
+
 def write(name: str, value: Any) -> None:
     """Writes compact JSON; gzipped with a fixed time for a name that ends in `.gz`."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
@@ -261,6 +305,7 @@ def main() -> None:
     write("invariants.json.gz", constraints(definitions, table["types"]))
     write("required_bindings.json.gz", {url: sets[url] for url in used})
     write("search_parameters.json.gz", search_parameters(definitions))
+    write("profiles.json.gz", profiles(definitions))
     write("compartments.json", compartments(definitions))
     write("element_flags.json.gz", element_flags(definitions, table))
 

@@ -11,6 +11,7 @@ from schemas.outcomes import FhirError, Issue, error
 from schemas.validate import MAX_ISSUES
 from service.changes.asked import Change, Done, located
 from service.changes.references import References
+from service.reference_integrity import EXISTING, Key, ReferenceIntegrity
 from storage.lake import Delete, Guard, Put, RefusedError, Version
 
 if TYPE_CHECKING:
@@ -149,6 +150,25 @@ class Attempt:
         for step in storing:
             self.ingest.check_note(step.resource or {}, pending, step.change.places.prefix)
         self.guards += references.guards
+        if self.policy.reference_integrity == EXISTING:
+            self._check_integrity(storing, pending)
+
+    def _check_integrity(self, storing: Sequence[Step], pending: Mapping[Key, Resource]) -> None:
+        """Raises FhirError where a reference would lead nowhere, by what is stored or deleted."""
+        integrity = ReferenceIntegrity(self.lake, self.t)
+        gone = {(s.change.resource_type, d.id) for s in self.steps for d in s.deletes}
+        issues: list[Issue] = []
+        for step in storing:
+            resource = step.resource or {}
+            issues += integrity.missing(resource, step.change.places.prefix, pending, gone)
+        if issues:
+            raise FhirError("unprocessable", issues[:MAX_ISSUES])
+        changed = gone | pending.keys()
+        for step in self.steps:
+            for delete in step.deletes:
+                place = step.change.places.url
+                integrity.check_deletion((delete.resource_type, delete.id), changed, place)
+        self.guards += integrity.guards
 
     def _targets(self) -> dict[str, str]:
         """What each fullUrl of the transaction stands for. Raises `invalid` for one used twice."""

@@ -16,6 +16,7 @@ class Policy:
     conditional_delete: str = "single"
     administrative_references: str = "logical"
     max_bundle_entries: int = 50_000
+    reference_integrity: str = "off"
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -25,4 +26,5 @@ class Policy:
             settings.conditional_delete,
             settings.administrative_references,
             settings.max_bundle_entries,
+            settings.reference_integrity,
         )

@@ -18,6 +18,7 @@ from service.bulk_files import find_files, is_ndjson, read_lines, read_whole
 from service.client import Chartlake, ServiceError
 from service.commands.options import add_target, open_target
 from service.importer import Importer
+from service.reference_integrity import EXISTING
 
 
 def register(commands: Any) -> None:
@@ -32,7 +33,9 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import, read the notes, report; 1 when anything was refused."""
-    files = find_files([Path(path) for path in arguments.paths])
+    files, left_out = find_files([Path(path) for path in arguments.paths])
+    for line in left_out:
+        print(line, file=sys.stderr)
     if not files:
         raise FileNotFoundError("there is no .ndjson or .json file at these paths")
     console = Console(stderr=True)
@@ -45,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     with open_target(arguments, create=True) as target, Progress(*columns, console=console) as bars:
         if isinstance(target, Chartlake):
             return _by_http(target, files, bars)
+        if target.ingest.policy.reference_integrity == EXISTING:
+            print("importing does not look at whether references lead somewhere", file=sys.stderr)
         importer = Importer(target.ingest)
         task = bars.add_task("resources", total=None)
         report = importer.run(files, lambda count: bars.advance(task, count))
@@ -59,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
             target.lake.flush()
     for name, count in sorted(report.stored.items()):
         print(f"{name:24} {count:>10,}")
-    print(f"{sum(report.stored.values()):,} stored, {len(report.rejected):,} refused")
+    invalid = f" ({report.invalid:,} of them although invalid)" if report.invalid else ""
+    print(f"{sum(report.stored.values()):,} stored{invalid}, {len(report.rejected):,} refused")
     if arguments.errors:
         with open(arguments.errors, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(asdict(r)) + "\n" for r in report.rejected)

@@ -19,7 +19,7 @@ def test_files_are_reproduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.argv", ["build", str(folder)])
     build.main()
     made = sorted(tmp_path.iterdir())
-    assert len(made) == 6
+    assert len(made) == 7
     for file in made:
         assert file.read_bytes() == (shipped / file.name).read_bytes(), file.name
 

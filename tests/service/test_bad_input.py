@@ -186,8 +186,8 @@ def test_numbers_that_are_none(service: Service) -> None:
 def test_validate_without_a_resource(service: Service, parts: Any) -> None:
     body = {"resourceType": "Parameters", "parameter": parts}
     response = service.http.post("/fhir/Patient/$validate", json=body, headers=FHIR)
-    outcome = assert_outcome(response, 200, "Parameters.parameter")
-    assert outcome["issue"][0]["severity"] == "error"
+    outcome = assert_outcome(response, 400)
+    assert outcome["issue"][0]["expression"][0].startswith("Parameters.parameter")
 
 
 def test_validate_tells_what_create_would(service: Service) -> None:
