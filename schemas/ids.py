@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,9 +39,39 @@ def is_id(text: object) -> bool:
 def new_id() -> str:
     """A new random logical id (a UUID of version 4)."""
     # As `uuid.uuid4`, without its objects: a transaction needs thousands.
-    digits = os.urandom(16).hex()
+    digits = _random(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+class _RandomBytes:
+    """The system's random bytes, asked for many at once.
+
+    Asking lets other threads run, and a busy process waits for its turn again much longer than the
+    bytes take.
+    """
+
+    _BYTES = 8_192
+
+    def __init__(self) -> None:
+        self._left = b""
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int) -> bytes:
+        with self._lock:
+            if len(self._left) < count:
+                self._left = os.urandom(self._BYTES)
+            taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+    def forget(self) -> None:
+        """A process that was forked must not give the bytes of its parent."""
+        self._left = b""
+        self._lock = threading.Lock()
+
+
+_random = _RandomBytes()
+os.register_at_fork(after_in_child=_random.forget)
 
 
 @dataclass(frozen=True)

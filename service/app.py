@@ -6,26 +6,52 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from service import bulk_changes, erasing, errors, search_indexing
+from service.allowed_methods import AllowedMethods
 from service.audit_anchor import AuditAnchor
-from service.audit_recorder import AuditRecorder, PurposeOfUse
+from service.audit_recorder import AuditRecorder
 from service.auth import Authentication, load_tokens
+from service.compression import Compression
 from service.context import Context, writable
+from service.cross_origin import CrossOrigin
+from service.direct import DirectRoutes
+from service.edge import Edge
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.jobs import JobRunner
-from service.representing import Representing
-from service.response_headers import ResponseHeaders
+from service.openapi import description
+from service.overload import Overload
 from service.settings import Settings, check_exposure
 from service.surfaces import FHIR_SURFACES, PLAIN_ROUTERS, PLAIN_WRITING_ROUTERS
 from storage.lake import Lake
 
 
-def create_app(lake: Lake, settings: Settings) -> FastAPI:
+class Application(FastAPI):
+    """The routes behind the edge."""
+
+    edge: Edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer at the edge, which passes on to `routed` what has to be routed."""
+        scope["app"] = self
+        await self.edge(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description of the routes."""
+        return description(self)
+
+    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI itself."""
+        await super().__call__(scope, receive, send)
+
+
+def create_app(lake: Lake, settings: Settings) -> Application:
     """The service over an open lake; the caller closes the lake after the application stopped.
 
     Raises `SettingError` when the settings would expose the lake without authentication.
@@ -57,28 +83,41 @@ def create_app(lake: Lake, settings: Settings) -> FastAPI:
         anchor.stop()
         enricher.stop()
 
-    app = FastAPI(
+    app = Application(
         title="Chartlake",
         version=package_version("chartlake"),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         default_response_class=JSONResponse,
     )
-    app.state.context = Context(lake, ingest, enricher, settings, jobs)
+    context = Context(lake, ingest, enricher, settings, jobs)
+    app.state.context = context
     app.state.settings = settings
     app.state.surfaces = FHIR_SURFACES
     errors.install(app)
     tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
-    app.add_middleware(PurposeOfUse)
-    app.add_middleware(Authentication, tokens=tokens)
-    app.add_middleware(Representing)
-    app.add_middleware(AuditRecorder, lake=lake, settings=settings)
-    app.add_middleware(ResponseHeaders)
+    origins = settings.cors_origins.replace(",", " ").split()
+    app.edge = Edge(
+        app.routed,
+        direct=DirectRoutes(context),
+        recorder=AuditRecorder(lake=lake, settings=settings),
+        authentication=Authentication(tokens=tokens, origins=origins),
+        compression=Compression(settings.gzip_min_bytes),
+        cross_origin=CrossOrigin(origins),
+        overload=Overload(settings.max_concurrent_requests),
+    )
+    allowed = AllowedMethods()
+    app.state.allowed_methods = allowed
+    for path in ("/", "/openapi.json"):
+        allowed.add(path, ["GET"])
     for surface in FHIR_SURFACES:
+        allowed.add_router(surface.router, "/fhir")
         dependencies = [Depends(writable)] if surface.writes else []
         app.include_router(surface.router, prefix="/fhir", dependencies=dependencies)
     for router in PLAIN_ROUTERS:
+        allowed.add_router(router)
         writing = router in PLAIN_WRITING_ROUTERS
         app.include_router(router, dependencies=[Depends(writable)] if writing else [])
 

@@ -1,6 +1,6 @@
 """Every request leaves an audit event, before its answer leaves.
 
-`AuditRecorder` has a trail active while a request is dealt with (see `storage.audit_trail`): a
+A `Recording` has a trail active while a request is dealt with (see `storage.audit_trail`): a
 change is recorded with it in the change's own transaction; anything else, refusals included, when
 the answer begins. An access that cannot be recorded is not answered.
 """
@@ -9,91 +9,92 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
+import random
 import re
+from functools import lru_cache
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from schemas.outcomes import FhirError, error
+from schemas.outcomes import FhirError
 from service.audit_group import AuditGroup
 from service.audit_interactions import UNKNOWN, interaction
-from service.errors import outcome_response, unexpected
+from service.errors import unexpected
+from service.request_headers import header
 from service.settings import Settings
 from storage import audit_trail
-from storage.audit_record import PURPOSES
 from storage.audit_trail import AuditTrail
 from storage.lake import Lake
 
-PURPOSE_HEADER = "X-Purpose-Of-Use"
 REQUEST_ID_HEADER = "X-Request-Id"
 
+_REQUEST_ID_NAME = REQUEST_ID_HEADER.lower().encode()
+# Seeded by the system; an id has to be another one each time, nobody has to be unable to guess it.
+_RANDOM = random.Random()  # noqa: S311
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AuditRecorder:
-    """ASGI middleware around everything that can answer a request, authentication included."""
+    """Makes the audit trail of each request; what the edge does around every answer."""
 
-    def __init__(self, app: ASGIApp, *, lake: Lake, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, *, lake: Lake, settings: Settings) -> None:
         self.lake = lake
         self.group = AuditGroup(lake)
         self.durable = settings.audit_reads == "durable"
         self.network = settings.audit_network
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and hold its answer until it is recorded."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        request_id = headers.get(REQUEST_ID_HEADER, "")
-        if not _REQUEST_ID.fullmatch(request_id):
-            request_id = os.urandom(8).hex()
-        found = interaction(scope["method"], scope["path"])
-        asked = found or UNKNOWN
-        trail = AuditTrail(
+    def recording(self, scope: Scope) -> Recording:
+        """The recording of a request; its trail is active in the `with` block."""
+        return Recording(self, scope)
+
+
+class Recording:
+    """One request: a context manager that has its trail active."""
+
+    __slots__ = ("_asked", "_found", "_recorder", "_token", "trail")
+
+    def __init__(self, recorder: AuditRecorder, scope: Scope) -> None:
+        self._recorder = recorder
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        self._found = interaction(scope["method"], path)
+        self._asked = asked = self._found or UNKNOWN
+        self.trail = AuditTrail(
             agent="anonymous",
             name=asked.name,
             action=asked.action,
-            network=_shown(scope, self.network),
-            request_id=request_id,
+            network=_shown(scope, recorder.network),
+            request_id=_request_id(scope),
             target=asked.target,
             lists_entities=asked.lists_entities,
         )
-        withheld = False
 
-        async def record_first(message: Message) -> None:
-            nonlocal withheld
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-                if found is not None or message["status"] in (401, 403):
-                    if asked.named_by_client and not _has_route(scope, asked.name):
-                        trail.name = UNKNOWN.name
-                    failure = await self._record(trail, message["status"])
-                    if failure is not None:
-                        withheld = True
-                        await outcome_response(failure)(scope, receive, send)
-            if not withheld:
-                await send(message)
+    def __enter__(self) -> Recording:
+        self._recorder.group.began()
+        self._token = self.trail.activate()
+        return self
 
-        self.group.began()
-        try:
-            with trail.active():
-                await self.app(scope, receive, record_first)
-        finally:
-            self.group.ended()
+    def __exit__(self, *_: object) -> None:
+        audit_trail.deactivate(self._token)
+        self._recorder.group.ended()
 
-    async def _record(self, trail: AuditTrail, status: int) -> FhirError | None:
-        """Record what is not recorded yet; the failure that is to be answered instead, if any."""
+    async def answered(self, scope: Scope, status: int) -> FhirError | None:
+        """Record what is not recorded yet of a request that is about to be answered.
+
+        `scope`: as the routes left it. Returns the failure that is to be answered instead, if any:
+        an access that cannot be recorded is not answered.
+        """
+        if self._found is None and status not in (401, 403):
+            return None
+        if self._asked.named_by_client and not _has_route(scope, self._asked.name):
+            self.trail.name = UNKNOWN.name
         outcome = 0 if status < 400 else 4 if status < 500 else 8
+        recorder = self._recorder
         try:
-            records = trail.finish(outcome)
+            records = self.trail.finish(outcome)
             if records:
-                if self.durable or outcome:
-                    await self.group.write(records)
+                if recorder.durable or outcome:
+                    await recorder.group.write(records)
                 else:
-                    written = self.lake.record_access(records, durable=False)
+                    written = recorder.lake.record_access(records, durable=False)
                     if not written.done():  # Earlier ones could not be written.
                         await asyncio.wrap_future(written)
                     written.result()
@@ -104,23 +105,10 @@ class AuditRecorder:
         return None
 
 
-class PurposeOfUse:
-    """ASGI middleware behind authentication: why is it asked, in a code of v3-PurposeOfUse."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the purpose for the audit event, or refuse what is none (400)."""
-        if scope["type"] == "http":
-            purpose = Headers(scope=scope).get(PURPOSE_HEADER, "").strip()
-            trail = audit_trail.current()
-            if purpose and purpose not in PURPOSES:
-                await outcome_response(_no_purpose())(scope, receive, send)
-                return
-            if purpose and trail is not None:
-                trail.purpose = purpose
-        await self.app(scope, receive, send)
+def _request_id(scope: Scope) -> str:
+    """The client's own, where it is an id; else one that is made up."""
+    given = header(scope, _REQUEST_ID_NAME)
+    return given if _REQUEST_ID.fullmatch(given) else f"{_RANDOM.getrandbits(64):016x}"
 
 
 def _has_route(scope: Scope, name: str) -> bool:
@@ -129,22 +117,18 @@ def _has_route(scope: Scope, name: str) -> bool:
     return name in re.split(r"[/$]+", path)
 
 
-def _no_purpose() -> FhirError:
-    return error(
-        "value",
-        f"{PURPOSE_HEADER} is no code of http://terminology.hl7.org/ValueSet/v3-PurposeOfUse "
-        "(TREAT, HPAYMT, HRESCH, …).",
-        f"http.{PURPOSE_HEADER}",
-    )
-
-
 def _shown(scope: Scope, policy: str) -> str:
     """The client's address as the setting `audit_network` has it; empty where there is none."""
     client = scope.get("client")
-    if policy == "none" or not client:
+    return _shown_address(str(client[0]), policy) if client else ""
+
+
+@lru_cache(maxsize=1024)
+def _shown_address(host: str, policy: str) -> str:
+    if policy == "none":
         return ""
     try:
-        address = ipaddress.ip_address(str(client[0]).partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return ""  # No network peer: a test client, a socket of the file system.
     if policy == "full":

@@ -11,14 +11,15 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from schemas.outcomes import FhirError, error
-from service.errors import outcome_response
+from service.request_headers import header
 from service.settings import SettingError, is_loopback
 from storage import audit_trail
 
@@ -69,36 +70,35 @@ def _digest(token: str) -> str:
 
 
 class Authentication:
-    """ASGI middleware that refuses who may not ask, before anything of the request is read."""
+    """Refuses who may not ask, before anything of the request is read."""
 
-    def __init__(self, app: ASGIApp, *, tokens: dict[str, str] | None) -> None:
-        """`tokens` as from `load_tokens`, or None for the loopback-only service."""
-        self.app = app
+    def __init__(
+        self, *, tokens: dict[str, str] | None, origins: Collection[str] = frozenset()
+    ) -> None:
+        """`tokens` as from `load_tokens`, or None for the loopback-only service.
+
+        `origins`: of web pages that may ask a service without tokens (setting `cors_origins`).
+        """
         self.tokens = tokens
+        self.origins = origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with a 401 or 403 `OperationOutcome`."""
-        if scope["type"] == "http":
-            failure = self._refusal(scope)
-            if failure is not None:
-                challenge = {"WWW-Authenticate": "Bearer"}
-                headers = challenge if failure.category == "unauthorized" else None
-                await outcome_response(failure, headers)(scope, receive, send)
-                return
-            trail = audit_trail.current()
-            if trail is not None:
-                trail.agent = scope.get(_AGENT, LOCAL_AGENT)
-        await self.app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Note to the audit trail who asks. Raises FhirError `unauthorized` or `forbidden`."""
+        failure = self._refusal(scope)
+        if failure is not None:
+            raise failure
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.agent = scope.get(_AGENT, LOCAL_AGENT)
 
     def _refusal(self, scope: Scope) -> FhirError | None:
-        headers = Headers(scope=scope)
         if self.tokens is not None:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            return None if path in OPEN_PATHS else self._check_token(headers, scope)
-        return _check_local(headers)
+            return None if path in OPEN_PATHS else self._check_token(scope)
+        return self._check_local(scope)
 
-    def _check_token(self, headers: Headers, scope: Scope) -> FhirError | None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+    def _check_token(self, scope: Scope) -> FhirError | None:
+        scheme, _, token = header(scope, b"authorization").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return error("unauthorized", "Send `Authorization: Bearer TOKEN`.")
         digest = _digest(token.strip())
@@ -108,19 +108,23 @@ class Authentication:
                 return None
         return error("unauthorized", "This token is not known here.")
 
+    def _check_local(self, scope: Scope) -> FhirError | None:
+        if not _is_own_host(header(scope, b"host")):
+            return error(
+                "forbidden",
+                "Without authentication this service answers to localhost only; "
+                "configure api_token_file to serve other names.",
+            )
+        origin = header(scope, b"origin")
+        if origin and origin not in self.origins and not is_loopback(_host_name(origin) or ""):
+            return error("forbidden", "Requests from web pages of other sites are refused.")
+        return None
 
-def _check_local(headers: Headers) -> FhirError | None:
-    host = _host_name("//" + headers.get("host", ""))
-    if host is None or not is_loopback(host):
-        return error(
-            "forbidden",
-            "Without authentication this service answers to localhost only; "
-            "configure api_token_file to serve other names.",
-        )
-    origin = headers.get("origin")
-    if origin is not None and not is_loopback(_host_name(origin) or ""):
-        return error("forbidden", "Requests from web pages of other sites are refused.")
-    return None
+
+@lru_cache(maxsize=256)
+def _is_own_host(header: str) -> bool:
+    host = _host_name("//" + header)
+    return host is not None and is_loopback(host)
 
 
 def _host_name(url: str) -> str | None:

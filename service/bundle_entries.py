@@ -93,6 +93,8 @@ def read_entry(index: int, entry: Resource, base: str) -> Entry:
             "not-supported", f"{method} is not possible inside a Bundle.", f"{place}.request.method"
         )
     url, segments, query = _address(url, base, f"{place}.request.url")
+    if len(asked) > 2:
+        _refuse_idle_conditions(method, asked, place)
     if method in READS:
         names = (("ifNoneMatch", "If-None-Match"), ("ifModifiedSince", "If-Modified-Since"))
         headers = {header: asked[name] for name, header in names if name in asked}
@@ -103,6 +105,24 @@ def read_entry(index: int, entry: Resource, base: str) -> Entry:
         return Entry(index, method, url, headers=kind, body=body)
     change = _change(method, segments, query, asked, entry, place)
     return Entry(index, method, url, change)
+
+
+_CONDITIONS = {
+    "POST": frozenset({"ifNoneExist"}),
+    "PUT": frozenset({"ifMatch", "ifNoneMatch"}),
+    "PATCH": frozenset({"ifMatch"}),
+    "DELETE": frozenset({"ifMatch"}),
+    "GET": frozenset({"ifNoneMatch", "ifModifiedSince"}),
+    "HEAD": frozenset({"ifNoneMatch", "ifModifiedSince"}),
+}
+
+
+def _refuse_idle_conditions(method: str, asked: Resource, place: str) -> None:
+    """Raises `not-supported` for a condition that would have no effect."""
+    for name in asked:
+        if name.startswith("if") and name not in _CONDITIONS[method]:
+            text = f"{name} means nothing with {method}."
+            raise error("not-supported", text, f"{place}.request.{name}")
 
 
 def _address(url: str, base: str, place: str) -> tuple[str, list[str], str]:
@@ -126,19 +146,10 @@ def _change(
     entry: Resource,
     place: str,
 ) -> Change:
-    places = Places(
-        place,
-        f"{place}.resource.",
-        f"{place}.request.url",
-        f"{place}.request.url",
-        f"{place}.request.ifMatch",
-        f"{place}.request.ifNoneMatch",
-    )
+    places = Places(place)
     resource_type, id = segments[0], segments[1] if len(segments) == 2 else ""
     if resource_type not in RESOURCE_TYPES:
-        raise error(
-            "value", "The url must be relative and start with a type.", f"{place}.request.url"
-        )
+        raise error("value", "The url must be relative and start with a type.", places.url)
     if len(segments) > 2 or (method == "POST" and id) or (bool(query) and bool(id)):
         takes = "Type" if method == "POST" else "Type/id, or Type?condition"
         raise error("value", f"{method} takes {takes}, not this url.", places.url)
@@ -148,7 +159,7 @@ def _change(
         raise error("value", "This is not a FHIR id.", places.url)
     condition: Params | None = condition_of(query, places.url) if query else None
     if method == "POST" and (if_none_exist := asked.get("ifNoneExist")) is not None:
-        places = places._replace(condition=f"{place}.request.ifNoneExist")
+        places = Places(place, if_none_exist=True)
         given = condition_of(if_none_exist, places.condition)
         if condition not in (None, given):
             raise error("invalid", "The url has another condition.", places.condition)
@@ -164,8 +175,8 @@ def _change(
         resource,
         patch,
         condition,
-        parse_if_match(asked.get("ifMatch"), places.if_match),
-        parse_if_none_match(asked.get("ifNoneMatch"), places.if_none_match),
+        parse_if_match(asked["ifMatch"], places.if_match) if "ifMatch" in asked else None,
+        "ifNoneMatch" in asked and parse_if_none_match(asked["ifNoneMatch"], places.if_none_match),
         entry.get("fullUrl"),
         places,
     )

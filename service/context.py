@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,6 +15,7 @@ from service.enrich import Enricher
 from service.ingest import Ingest
 from service.jobs import JobRunner
 from service.request_body import fhir_body
+from service.request_headers import header
 from service.settings import Settings
 from storage.lake import Lake
 
@@ -29,8 +32,24 @@ class Context:
 
     def base(self, request: Request) -> str:
         """FHIR base URL for links, without a slash at its end."""
-        root = self.settings.base_url.rstrip("/") or str(request.base_url).rstrip("/")
+        root = self.settings.base_url.rstrip("/")
+        if not root:
+            scope = request.scope
+            name, port = scope.get("server") or ("localhost", None)
+            host = header(scope, b"host")
+            root = _root(scope["scheme"], host, name, port, scope.get("root_path", ""))
         return f"{root}/fhir"
+
+
+@lru_cache(maxsize=256)
+def _root(scheme: str, host: str, name: str, port: int | None, root_path: str) -> str:
+    """Where the client reached the service: by the `Host` that it sent, if that is one."""
+    if _HOST.fullmatch(host) is None:
+        host = name if port is None else f"{name}:{port}"
+    return f"{scheme}://{host}{root_path}".rstrip("/")
+
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 def context(request: Request) -> Context:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.outcomes import FhirError, error, operation_outcome
 from schemas.parse import canonical_bytes
+from service.allowed_methods import AllowedMethods
 from storage import audit_trail
 
 log = logging.getLogger("chartlake")
@@ -33,18 +34,28 @@ STATUS: dict[str, int] = {
     "not-found": 404,
     "method-not-allowed": 405,
     "not-acceptable": 406,
+    "request-timeout": 408,
     "conflict": 409,
     "deleted": 410,
     "precondition": 412,
     "too-large": 413,
+    "uri-too-long": 414,
     "unsupported-media": 415,
     "business-rule": 422,
     "unprocessable": 422,
     "too-costly": 422,
     "throttled": 429,
+    "headers-too-large": 431,
     "internal": 500,
     "unavailable": 503,
     "timeout": 504,
+}
+
+_HEADERS = {
+    "unauthorized": {"WWW-Authenticate": "Bearer"},
+    # Seconds. Nothing was done, so it may be asked again.
+    "throttled": {"Retry-After": "1"},
+    "unavailable": {"Retry-After": "1"},
 }
 
 _CATEGORY_OF_STATUS = {
@@ -67,6 +78,11 @@ def outcome_response(failure: FhirError, headers: dict[str, str] | None = None) 
         trail.failure = failure.category
     body = canonical_bytes(operation_outcome(failure.issues))
     return Response(body, status_of(failure), headers, media_type=FHIR_JSON)
+
+
+def failure_response(failure: FhirError) -> Response:
+    """The same, with the headers that belong to its category."""
+    return outcome_response(failure, _HEADERS.get(failure.category))
 
 
 def unexpected(failure: BaseException) -> FhirError:
@@ -118,16 +134,23 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(FhirError)
     async def _known(_request: Request, failure: FhirError) -> Response:
-        headers = {"WWW-Authenticate": "Bearer"} if failure.category == "unauthorized" else None
-        return outcome_response(failure, headers)
+        return failure_response(failure)
 
     @app.exception_handler(HTTPException)
     async def _routing(request: Request, failure: HTTPException) -> Response:
+        allowed: AllowedMethods | None = getattr(request.app.state, "allowed_methods", None)
+        if failure.status_code == 405 and allowed is not None:
+            root = request.scope.get("root_path", "")
+            allow = {"Allow": allowed.header(request.scope["path"].removeprefix(root))}
+            if request.method == "OPTIONS":
+                return Response(b"", 204, allow)
+            text = f"{request.method[:32]} is not possible at this address; see /fhir/metadata."
+            return outcome_response(error("method-not-allowed", text), allow)
         category = _CATEGORY_OF_STATUS.get(failure.status_code, "invalid")
         if category == "not-found":
             text = "There is nothing at this address. FHIR lives under /fhir; see /fhir/metadata."
         elif category == "method-not-allowed":
-            text = f"{request.method} is not possible at this address; see /fhir/metadata."
+            text = "This is not possible at this address; see /fhir/metadata."
         else:
             text = "The request could not be read as HTTP."
         return outcome_response(error(category, text), dict(failure.headers or {}))

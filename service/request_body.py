@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from email.message import Message
+from functools import lru_cache
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +21,14 @@ FHIR_XML_TYPES = frozenset(
     {"application/fhir+xml", "application/xml", "application/xml+fhir", "text/xml"}
 )
 
+PATIENCE_S = 30
+"""How long a client may take for a body, whatever its size."""
 
+SLOWEST_BYTES_PER_S = 10_000
+"""What has come at this rate gives so much more time."""
+
+
+@lru_cache(maxsize=1024)
 def media_type(header: str | None) -> tuple[str, str | None]:
     """The media type in lower case and its charset parameter, from a `Content-Type` header."""
     message = Message()
@@ -27,21 +37,66 @@ def media_type(header: str | None) -> tuple[str, str | None]:
 
 
 async def read_limited(request: Request, limit_bytes: int) -> bytes:
-    """The body, refused with `too-large` (413) as soon as it passes `limit_bytes`."""
+    """The body, unpacked where `Content-Encoding` says that it is packed.
+
+    Raises FhirError: `too-large` (413) as soon as it passes `limit_bytes`, as sent or unpacked;
+    `unsupported-media` for another coding than gzip; `invalid` for what is not gzip;
+    `request-timeout` (408) when it comes slower than `SLOWEST_BYTES_PER_S`.
+    """
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity", "gzip", "x-gzip"):
+        raise error(
+            "unsupported-media",
+            "Content-Encoding of a request body is gzip, or left out.",
+            "http.Content-Encoding",
+        )
     declared = request.headers.get("content-length", "")
     too_large = error(
         "too-large", f"The request body is larger than the {limit_bytes:,} bytes accepted here."
     )
-    if declared.isdigit() and int(declared) > limit_bytes:
+    if declared.isascii() and declared.isdigit() and int(declared[:18]) > limit_bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit_bytes:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(began + PATIENCE_S) as patience:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise too_large
+                chunks.append(chunk)
+                if len(chunks) > 1:
+                    patience.reschedule(began + PATIENCE_S + size / SLOWEST_BYTES_PER_S)
+    except TimeoutError:
+        raise error("request-timeout", "The request body came too slowly.") from None
+    body = b"".join(chunks)
+    if coding not in ("gzip", "x-gzip"):
+        return body
+    try:
+        return await run_in_threadpool(_unpacked, body, limit_bytes)
+    except OverflowError:
+        raise too_large from None
+    except zlib.error:
+        raise error("invalid", "The request body is not gzip, or not all of it.") from None
+
+
+def _unpacked(body: bytes, limit_bytes: int) -> bytes:
+    """What gzip members hold. Raises `OverflowError` beyond the limit, `zlib.error`."""
+    parts: list[bytes] = []
+    left = limit_bytes
+    while body:
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        # One more than is allowed: it tells that there was more.
+        part = unpacker.decompress(body, left + 1)
+        left -= len(part)
+        if left < 0:
+            raise OverflowError
+        if not unpacker.eof:
+            raise zlib.error("cut off")
+        parts.append(part)
+        body = unpacker.unused_data
+    return b"".join(parts)
 
 
 async def fhir_body(request: Request) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from email.utils import format_datetime
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from fastapi import Request
@@ -30,7 +31,12 @@ def etag(version: Version) -> str:
 
 def http_date(instant: datetime) -> str:
     """An aware datetime as an HTTP date."""
-    return format_datetime(instant, usegmt=True)
+    return _http_date(int(instant.timestamp()))
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def version_headers(version: Version) -> dict[str, str]:

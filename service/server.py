@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import importlib.util
 import logging
 import resource
 import signal
 import socket
 import sys
+from typing import Literal
 
 import uvicorn
 
@@ -27,14 +31,42 @@ def serve(settings: Settings) -> None:
     listener = _listen(settings)
     with open_datastores(settings) as app:
         config = uvicorn.Config(
-            app, access_log=False, log_config=None, timeout_graceful_shutdown=10, lifespan="on"
+            app,
+            http=_protocol(),
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            lifespan="on",
         )
         host, port = listener.getsockname()[:2]
         log = logging.getLogger("chartlake")
         log.info("FHIR base: http://%s:%s/fhir", host, port)
         for name in settings.datastores:
             log.info("datastore %s: http://%s:%s%s%s/fhir", name, host, port, PREFIX, name)
+        _spare_the_collector()
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _spare_the_collector() -> None:
+    """Let Python look for cyclic garbage seldom, and never in what is loaded by now.
+
+    A transaction makes and frees hundreds of thousands of objects, in no cycles: looking through
+    them and the tables of the specification took a sixth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+def _protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    """Ours, over httptools; h11, which bounds heads by itself, where there is no httptools."""
+    if importlib.util.find_spec("httptools") is None:
+        return "h11"
+    from service.http_protocol import BoundedHttp
+
+    return BoundedHttp
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -50,5 +82,5 @@ def _listen(settings: Settings) -> socket.socket:
             f"cannot listen on {settings.host}:{settings.port}: {failure.strerror}; "
             "choose another with --port"
         ) from None
-    listener.listen(128)
+    listener.listen(1024)
     return listener

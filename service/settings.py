@@ -81,6 +81,22 @@ SETTINGS: tuple[Setting, ...] = (
         "referred to is not deleted; `off`: neither is looked at.",
     ),
     Setting("max_body_bytes", 134_217_728, "Largest request body, in bytes."),
+    Setting(
+        "max_concurrent_requests",
+        512,
+        "Most requests dealt with at once; further ones are answered 503. 0: no limit.",
+    ),
+    Setting(
+        "gzip_min_bytes",
+        1_024,
+        "Answers from this size on are compressed for clients that take gzip, in bytes; 0: none.",
+    ),
+    Setting(
+        "cors_origins",
+        "",
+        "Origins of web pages that may use the service (`https://app.example.org`), separated by "
+        "commas; `*` for all, only with `api_token_file`. Empty: none.",
+    ),
     Setting("max_note_bytes", 1_048_576, "Largest text of one note, in bytes."),
     Setting("nlp", True, "Read notes as they arrive."),
     Setting("nlp_workers", 2, "Processes that read notes; with two, a long one holds up no other."),
@@ -242,6 +258,14 @@ def _check_choices(values: Mapping[str, Any], where: str) -> None:
 
 def check_exposure(settings: Settings) -> None:
     """Refuse to listen off loopback without authentication. Raises `SettingError`."""
+    for name, one in (("", settings), *settings.datastores.items()):
+        if "*" in one.cors_origins and not one.api_token_file:
+            place = f"datastore {name}: " if name else ""
+            raise SettingError(
+                f"{place}refusing cors_origins = * without authentication: every web page that "
+                "is looked at on this machine could read the lake. Set api_token_file, or name "
+                "the origins"
+            )
     if is_loopback(settings.host):
         return
     for name, one in (("", settings), *settings.datastores.items()):

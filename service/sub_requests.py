@@ -122,7 +122,8 @@ class SubRequests:
                 "type": "http",
                 "asgi": self._scope.get("asgi", {"version": "3.0"}),
                 "http_version": "1.1",
-                "method": method,
+                # The routes know no HEAD: the edge asks them for what GET answers.
+                "method": "GET" if method == "HEAD" else method,
                 "scheme": self._scope["scheme"],
                 "server": self._scope.get("server"),
                 "client": self._scope.get("client"),

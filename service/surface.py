@@ -120,3 +120,27 @@ def joined(surfaces: Sequence[Surface], name: str) -> list[Any]:
     for surface in surfaces:
         found.update(dict.fromkeys(surface.statement.get(name, ())))
     return list(found)
+
+
+def routes_by_operation(
+    surfaces: Sequence[Surface], prefix: str
+) -> dict[tuple[str, str], APIRoute]:
+    """Every route by method (in lower case) and path below the service's root."""
+    return {
+        (method.lower(), prefix + route.path): route
+        for surface in surfaces
+        for route in surface.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+
+
+def dependencies_of(route: APIRoute) -> set[Any]:
+    """The functions that a route's parameters depend on, theirs included."""
+    found: set[Any] = set()
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        one = waiting.pop()
+        found.add(one.call)
+        waiting += one.dependencies
+    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,11 +64,15 @@ class AuditTrail:
     @contextmanager
     def active(self) -> Iterator[AuditTrail]:
         """Have the lake note to this trail what this thread (or task) does with it."""
-        token = _CURRENT.set(self)
+        token = self.activate()
         try:
             yield self
         finally:
-            _CURRENT.reset(token)
+            deactivate(token)
+
+    def activate(self) -> Token[AuditTrail | None]:
+        """The same, until `deactivate` is called with what this returns."""
+        return _CURRENT.set(self)
 
     @contextmanager
     def part(
@@ -203,6 +207,11 @@ class AuditTrail:
 def current() -> AuditTrail | None:
     """The trail that is active here."""
     return _CURRENT.get()
+
+
+def deactivate(token: Token[AuditTrail | None]) -> None:
+    """End what `AuditTrail.activate` began."""
+    _CURRENT.reset(token)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import apsw
 from storage.audit import NewRows
 from storage.operations import Prepared
 from storage.packed_ids import pack, unpack
-from storage.recent_versions import Recent
+from storage.recent_versions import Generation
 from storage.row_inserts import insert_rows
 
 # Patients of the last transactions: most of a group's resources are of a few.
@@ -55,7 +55,7 @@ class CommitBatch:
         self._cursors: list[tuple[str, int]] = []
         self.unindexed: list[tuple[int, bytes]] = []
         """The group's new versions with their packed index rows."""
-        self.fresh: list[Recent] = []
+        self.fresh = Generation()
         """All versions of the group so far."""
 
     def look_up(self, operations: Iterable[Prepared]) -> None:
@@ -142,7 +142,7 @@ class CommitBatch:
         if not current.deleted:
             self._bodies.append((v, body))
             self._pending.append((v, operation.packed_rows))
-        self.fresh.append((t, key[0], key[1], operation.packed_rows))
+        self.fresh.add(t, key, None if current.deleted else operation.identifiers)
 
     def move_cursor(self, cursor: tuple[str, int]) -> None:
         """The last commit that a consumer has dealt with."""
@@ -181,7 +181,7 @@ class CommitBatch:
         """Forget the resources of a group that is done with."""
         self._current.clear()
         self.unindexed = []
-        self.fresh = []
+        self.fresh = Generation()
         self._clear()
 
     def _clear(self) -> None:

@@ -26,10 +26,22 @@ class CommitGate:
         try:
             yield
         finally:
-            with self._changed:
-                self._inside -= 1
-                if self._alone is not None and not self._inside:
-                    self._changed.notify_all()
+            self.leave()
+
+    def enter(self) -> bool:
+        """Begin a commit that ends with `leave`, unless it would have to wait (False)."""
+        with self._changed:
+            if self._alone is not None:
+                return False
+            self._inside += 1
+            return True
+
+    def leave(self) -> None:
+        """A commit that was begun with `enter` has ended; any thread may tell."""
+        with self._changed:
+            self._inside -= 1
+            if self._alone is not None and not self._inside:
+                self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.folding import normalized
 from schemas.ids import is_id
 from schemas.outcomes import error
 from schemas.search_params import search_params
@@ -24,8 +23,11 @@ _SHAPES = frozenset({
     "_containedType", "_cursor", "_offset", "_page", "_score", "at",
 })  # fmt: skip
 
-# Of a string parameter: what is found begins with the words, is the words, or contains them.
-_STRING_MODIFIERS = frozenset({"", "exact", "contains"})
+IDENTIFIER = "identifier"
+"""What nearly all conditions are about; only versions that have its value concern these."""
+
+# Modifiers that ask the resource itself.
+_OF_ITSELF = frozenset({"", "exact", "contains", "missing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +53,26 @@ def unsettled_guard(
 ) -> Guard:
     """The guard of a condition, before it is known since when and for which resources."""
     known = search_params(resource_type)
-    needles: tuple[bytes, ...] | None = None
+    identifiers: frozenset[str] | None = None
     ids: frozenset[bytes | str] = frozenset()
     for name, value in params:
         bare, _, modifier = name.partition(":")
-        found = known.get(bare)
+        if bare == "_lastUpdated":
+            continue
         if bare == "_id" and not modifier:
             texts = split(value, ",")
             if all(is_id(text) for text in texts):
-                ids, needles = frozenset(pack(text) for text in texts), ()
+                ids, identifiers = frozenset(pack(text) for text in texts), frozenset()
             continue
-        if bare == "_lastUpdated":
-            continue
-        if found is None or "." in name or modifier not in ("", "exact", "contains", "missing"):
+        if bare not in known or "." in name or modifier not in _OF_ITSELF:
             # It may depend on other resources (a chain, a list, a value set).
             return Guard(None, 0, None)
-        if needles is None and found.kind in ("token", "string"):
-            needles = _needles(found.kind, modifier, value)
-    return Guard(type_number, 0, needles, ids)
+        if bare == IDENTIFIER and not modifier and identifiers is None:
+            identifiers = _identifiers(value)
+    return Guard(type_number, 0, identifiers, ids)
 
 
-def _needles(kind: str, modifier: str, value: str) -> tuple[bytes, ...] | None:
-    """Texts of which one is in the index rows of whatever matches; None when that is not sure."""
-    if (kind == "token" and modifier) or modifier not in _STRING_MODIFIERS:
-        return None
-    found = []
-    for text in split(value, ","):
-        if kind == "token":
-            text = unescape(split(text, "|", 1)[-1])
-        else:
-            text = normalized(unescape(text))
-        if not text or not text.isascii():
-            return None
-        found.append(text.lower().encode())
-    return tuple(found)
+def _identifiers(value: str) -> frozenset[str] | None:
+    """The values of which a match has one; None where only a system is asked for."""
+    found = frozenset(unescape(split(text, "|", 1)[-1]) for text in split(value, ","))
+    return None if "" in found else found

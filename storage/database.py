@@ -274,6 +274,7 @@ class Database:
             database_renewal.put_in_place(self.path)
             self._key = key
             idle, self._idle = self._idle, []
+            self._inode = os.stat(self.path).st_ino
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         for old in (*idle, connection):
             old.close()
@@ -321,6 +322,8 @@ class Database:
         connection.close()
 
     def _inode_now(self) -> int:
+        if self._inode and self._keys is None:
+            return self._inode  # It is this process that puts another file there, if any.
         try:
             return os.stat(self.path).st_ino
         except FileNotFoundError:

@@ -105,19 +105,21 @@ class Flusher:
 
         A second at most, and not at all while flushing fails: then the hot tier has to grow.
         """
-        if not self._is_overfull():
+        if not self.is_overfull:
             return
         self._wanted.set()
         deadline = time.monotonic() + _STALL_S
         while (
-            self._is_overfull()
+            self.is_overfull
             and not self._failing
             and not self._stopping.is_set()
             and time.monotonic() < deadline
         ):
             time.sleep(0.01)
 
-    def _is_overfull(self) -> bool:
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so much is hot that transactions are held up."""
         position = self._writer.position
         return position.hot_rows > STALL_ROWS or position.hot_bytes > STALL_BYTES
 

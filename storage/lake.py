@@ -8,8 +8,10 @@ with Lake.open("data") as lake:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -21,12 +23,13 @@ from storage.as_of import AsOf
 from storage.audit_change import both, of_process, recorder
 from storage.audit_event import number_of, refusal
 from storage.audit_record import AuditRecord
+from storage.audit_trail import AuditTrail
 from storage.conditions import Matches
 from storage.index_queue import await_index
 from storage.lake_at import LakeAt
 from storage.lake_upkeep import LakeUpkeep
 from storage.listing import ListingPage, Question
-from storage.operations import ANY_VERSION, Delete, Operation, Put, RefusedError, prepare
+from storage.operations import ANY_VERSION, Delete, Operation, Prepared, Put, RefusedError, prepare
 from storage.packed_ids import pack
 from storage.process_trail import recorded
 from storage.query import search
@@ -36,6 +39,7 @@ from storage.query.parse import parse_types
 from storage.query.scope import Scope, within_compartment
 from storage.recent_versions import Guard, OvertakenError
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
+from storage.segment_files import LocalSegmentFiles
 from storage.snapshot import Snapshot
 from storage.verify import Finding
 from storage.versions import Commit, Page, Version
@@ -112,10 +116,7 @@ class Lake(LakeUpkeep):
         The change is recorded in the audit log in the same transaction: as `audit` says, else as
         the trail that is active says, else as this process's.
         """
-        for operation in operations:
-            identity = _identity(operation)
-            if number_of(*identity) is not None:
-                raise refusal(identity[1])
+        _refuse_own(operations)
         self._flusher.relieve()
         # The gate first, then the definitions: who is alone at the gate may change definitions too.
         with self._gate.passing():
@@ -128,6 +129,44 @@ class Lake(LakeUpkeep):
             listener()
         return commit
 
+    def begin(
+        self, operations: Sequence[Operation], *, guards: Sequence[Guard] = ()
+    ) -> Future[Commit] | None:
+        """The same without waiting: the future is done when the commit is durable.
+
+        For an event loop: a small resource takes tens of microseconds, more only for a term that is
+        stored for the first time. None where a commit would have to wait before it can begin, for
+        room in the hot tier or for who is `alone`, and for changes to search parameters: use
+        `transact` then. Raises what can be told at once; the future raises the rest.
+        """
+        _refuse_own(operations)
+        if self._flusher.is_overfull or any(
+            _identity(o)[0] == SEARCH_PARAMETER for o in operations
+        ):
+            return None
+        if not self._gate.enter():
+            return None
+        with ExitStack() as failed:
+            failed.callback(self._gate.leave)
+            failed.enter_context(self._definitions.writing())
+            prepared = prepare(operations, self._index_rows)
+            change, trail = self._recorded(prepared, None)
+            future = self._writer.begin_transact(prepared, change, guards)
+            begun = failed.pop_all()
+        # Added first, so it is called before any other is told.
+        future.add_done_callback(partial(_ended, begun, trail))
+        return future
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether all that is committed is in the search index, so that a search waits for none."""
+        return not self.read_only and self._writer.indexed_t >= self._writer.position.t
+
+    @property
+    def reads_locally(self) -> bool:
+        """Whether a single version can be read without asking another machine."""
+        return isinstance(self._segments.files, LocalSegmentFiles)
+
     def _store(
         self,
         operations: Sequence[Operation],
@@ -137,28 +176,24 @@ class Lake(LakeUpkeep):
         also: Also | None = None,
     ) -> Commit:
         with self._definitions.writing():
-            return self._prepared(operations, cursor, audit, guards, also)
+            prepared = prepare(operations, self._index_rows)
+            if not prepared:
+                return self._writer.transact(prepared, cursor)
+            change, trail = self._recorded(prepared, audit)
+            if also is not None:
+                change = both(change, also)
+            commit = self._writer.transact(prepared, cursor, change, guards)
+            if trail is not None:
+                trail.changed()
+            return commit
 
-    def _prepared(
-        self,
-        operations: Sequence[Operation],
-        cursor: tuple[str, int] | None,
-        audit: AuditRecord | None,
-        guards: Sequence[Guard],
-        also: Also | None,
-    ) -> Commit:
-        prepared = prepare(operations, self._index_rows)
-        if not prepared:
-            return self._writer.transact(prepared, cursor)
+    def _recorded(
+        self, prepared: Sequence[Prepared], audit: AuditRecord | None
+    ) -> tuple[Also, AuditTrail | None]:
+        """What records a change in its transaction, and the trail to be told when it is stored."""
         trail = audit_trail.current() if audit is None else None
         record = audit or (trail.change() if trail is not None else of_process(prepared))
-        change = recorder(self._audit, record, prepared)
-        if also is not None:
-            change = both(change, also)
-        commit = self._writer.transact(prepared, cursor, change, guards)
-        if trail is not None:
-            trail.changed()
-        return commit
+        return recorder(self._audit, record, prepared), trail
 
     def find(
         self, resource_type: str, params: Sequence[tuple[str, str]], *, limit: int = 2
@@ -200,19 +235,19 @@ class Lake(LakeUpkeep):
     def guard(self, version: Version, t: int) -> Guard:
         """The guard of a version that was read as of commit `t`: that it stays the current one."""
         type_number = self._terms.id(version.resource_type)
-        return Guard(type_number, t, (), frozenset({pack(version.id)}))
+        return Guard(type_number, t, ids=frozenset({pack(version.id)}))
 
     def standing(self, resource_type: str, id: str, *, at: int) -> Guard | None:
         """The guard of there being a resource, as it is as of commit `at`; None when there is none.
 
         Its body is not read, so nobody's access is recorded.
         """
-        with self._one_row() as connection:
-            if number_of(resource_type, id) is not None:  # The audit log keeps what it has.
-                return Guard(self._terms.id(resource_type), at)
+        if number_of(resource_type, id) is not None:  # The audit log keeps what it has.
+            return Guard(self._terms.id(resource_type), at)
+        with self._database.statement() as connection:
             if not reading.is_current(connection, resource_type, id, at):
                 return None
-        return Guard(self._terms.id(resource_type), at, (), frozenset({pack(id)}))
+        return Guard(self._terms.id(resource_type), at, ids=frozenset({pack(id)}))
 
     def alone(self) -> AbstractContextManager[None]:
         """No other thread commits in the block: for who was overtaken again and again."""
@@ -223,9 +258,10 @@ class Lake(LakeUpkeep):
     @recorded("read", "R", lists_entities=True)
     def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
-        with self._one_row() as connection:
-            if number_of(resource_type, id) is not None:
+        if number_of(resource_type, id) is not None:
+            with self._database.reading() as connection:
                 return self._audit_events.read(connection, id)
+        with self._database.statement() as connection:
             return reading.read(connection, self._bodies, resource_type, id, self._at(at))
 
     @recorded("vread", "R", lists_entities=True)
@@ -233,9 +269,10 @@ class Lake(LakeUpkeep):
         self, resource_type: str, id: str, version_id: int, *, at: AsOf | None = None
     ) -> Version:
         """One version that was there at `at`, tombstones included. FhirError `not-found`."""
-        with self._one_row() as connection:
-            if number_of(resource_type, id) is not None:
+        if number_of(resource_type, id) is not None:
+            with self._database.reading() as connection:
                 return self._audit_events.read(connection, id, version_id)
+        with self._database.statement() as connection:
             return reading.vread(
                 connection, self._bodies, resource_type, id, version_id, self._at(at)
             )
@@ -443,6 +480,20 @@ class Lake(LakeUpkeep):
             trail.gave(len(events))
             trail.concerns([patient_id])
         return events
+
+
+def _refuse_own(operations: Sequence[Operation]) -> None:
+    """Refuse a change to the lake's own audit log."""
+    for operation in operations:
+        identity = _identity(operation)
+        if number_of(*identity) is not None:
+            raise refusal(identity[1])
+
+
+def _ended(begun: ExitStack, trail: AuditTrail | None, done: Future[Commit]) -> None:
+    begun.close()
+    if trail is not None and done.exception() is None:
+        trail.changed()
 
 
 def _identity(operation: Operation) -> tuple[str, str]:

@@ -24,7 +24,6 @@ from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.canonicals import Canonicals
 from storage.commit_gate import CommitGate
 from storage.compaction import Compactor
-from storage.database import Lent
 from storage.erase.eraser import Eraser
 from storage.erase.remnants import Remnants
 from storage.flush import Flusher
@@ -331,16 +330,6 @@ class OpenLake:
         return self._accesses.add(records, durable=durable)
 
     # For those who answer
-
-    def _one_row(self) -> Lent:
-        """A connection to read one version with.
-
-        It is one statement, which needs no transaction; what the audit log has to be told of it
-        (the patient) is another.
-        """
-        if audit_trail.current() is None:
-            return self._database.statement()
-        return self._database.reading()
 
     def _at(self, at: AsOf | None) -> int:
         """The commit that `at` stands for. Raises FhirError `value`."""

@@ -16,7 +16,9 @@ from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes, parse_resource
 from schemas.plain_json import is_as_parsed
 from schemas.structure import RESOURCE_TYPES
-from storage.index import DirectRows
+from storage.conditions import IDENTIFIER
+from storage.index import DirectRows, param_key
+from storage.index.entries import Rows
 from storage.index_queue import pack_rows
 from storage.packed_ids import pack
 
@@ -74,7 +76,8 @@ class RefusedError(FhirError):
 class Prepared:
     """An operation with all that the writer needs; `body` is None for a deletion.
 
-    `key`: number of the type, packed id. `packed_rows`: the index rows as `index_queue` has them.
+    `key`: number of the type, packed id. `packed_rows`: the index rows as `index_queue` has them;
+    `identifiers`: the values of the parameter `identifier` among them.
     """
 
     resource_type: str
@@ -87,6 +90,7 @@ class Prepared:
     patient_id: str | None
     body: tuple[bytes, bytes] | None
     packed_rows: bytes
+    identifiers: Sequence[str] = ()
 
     @property
     def place(self) -> str:
@@ -147,7 +151,13 @@ def _prepare_put(put: Put, rows: DirectRows) -> Prepared:
         patient_id,
         (before, after),
         pack_rows(index_rows),
+        _identifiers(resource_type, index_rows, rows) if "token" in index_rows else (),
     )
+
+
+def _identifiers(resource_type: str, index_rows: Rows, rows: DirectRows) -> list[str]:
+    number = rows.intern(param_key(resource_type, IDENTIFIER))
+    return [code for param, code, _ in index_rows["token"] if param == number]
 
 
 def _prepare_delete(delete: Delete, rows: DirectRows) -> Prepared:

@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from schemas.ids import is_id
 from schemas.outcomes import FhirError, error
 from storage.packed_ids import pack
 from storage.terms import Terms
@@ -31,6 +32,8 @@ def read(
 
     One statement, so the connection need not be in a transaction.
     """
+    if not is_id(id):
+        raise not_found(resource_type, id)
     rows = connection.execute(_READ, (resource_type, pack(id), t)).fetchall()
     if not rows:
         raise not_found(resource_type, id)
@@ -68,7 +71,7 @@ def vread(
     One statement, as `read`.
     """
     rows: list[Any] = []
-    if 0 < version_id <= _MAX_VERSION:
+    if 0 < version_id <= _MAX_VERSION and is_id(id):
         rows = connection.execute(
             f"SELECT {COLUMNS_AND_BODY} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? "
             "AND r.version_id = ? AND r.t <= ?",

@@ -1,4 +1,4 @@
-"""The versions of the last commits: has one of them changed what was decided by a search?
+"""What the last commits changed: has that changed what was decided by a search?
 
 Who looks before it writes (a conditional create, a patch) looks as of a commit and gives its
 transaction a `Guard`. The writer refuses the transaction when a later version may have changed
@@ -12,12 +12,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_MAX_VERSIONS = 20_000
-_MAX_BYTES = 16_777_216
+_VERSIONS = 10_000
+"""Versions of one generation; there are two, and of what is older nothing is known."""
 
 Id = bytes | str
-Recent = tuple[int, int, Id, bytes]
-"""Commit, number of the type, packed id, packed index rows (empty for a deletion)."""
 
 
 class OvertakenError(Exception):
@@ -28,97 +26,98 @@ class OvertakenError(Exception):
 class Guard:
     """What was found as of commit `since_t`, and which later versions may change it.
 
-    Those of a resource in `ids`; and of the type those that may meet the condition: all, when
-    `needles` is None, else those whose index rows hold one of these texts (ASCII in lower case).
-    `type_number` None: versions of any type may change it.
+    Those of a resource in `ids`; and those of the type that may meet the condition: all when
+    `identifiers` is None, else those that have one of these. `type_number` None: any version.
     """
 
     type_number: int | None
     since_t: int
-    needles: tuple[bytes, ...] | None = ()
+    identifiers: frozenset[str] | None = frozenset()
     ids: frozenset[Id] = frozenset()
 
-    def concerns(self, version: Recent) -> bool:
-        """Whether a version may have changed what was found."""
-        t, type_number, id, rows = version
-        if t <= self.since_t:
+
+class Generation:
+    """Some versions in the order of their commits: which was the last one with what."""
+
+    __slots__ = ("_identifiers", "_ids", "_types", "count", "last_t")
+
+    def __init__(self) -> None:
+        self._identifiers: dict[tuple[int, str], int] = {}
+        self._ids: dict[tuple[int, Id], int] = {}
+        self._types: dict[int, int] = {}
+        self.count = 0
+        self.last_t = 0
+
+    def add(self, t: int, key: tuple[int, Id], identifiers: Sequence[str] | None) -> None:
+        """A version of commit `t`; `key` is its type's number and its packed id.
+
+        `identifiers` are those that its index has, None for a deletion, which meets no condition.
+        """
+        self.count += 1
+        self.last_t = self._ids[key] = t
+        if identifiers is not None:
+            self._types[key[0]] = t
+            for value in identifiers:
+                self._identifiers[key[0], value] = t
+
+    def extend(self, later: Generation) -> None:
+        """The versions of a later one."""
+        self.count += later.count
+        self.last_t = max(self.last_t, later.last_t)
+        self._ids.update(later._ids)
+        self._types.update(later._types)
+        self._identifiers.update(later._identifiers)
+
+    def overtakes(self, guard: Guard) -> bool:
+        """Whether one of them is later than the guard and concerns it."""
+        number, since_t = guard.type_number, guard.since_t
+        if self.last_t <= since_t:
             return False
-        if self.type_number is None:
+        if number is None:
             return True
-        if type_number != self.type_number:
-            return False
-        if id in self.ids:
-            return True
-        if not rows:
-            return False  # A deletion adds no match.
-        if self.needles is None:
-            return True
-        if not self.needles:
-            return False
-        folded = rows.lower()
-        return any(needle in folded for needle in self.needles)
+        ids, identifiers = self._ids, self._identifiers
+        for id in guard.ids:
+            if ids.get((number, id), 0) > since_t:
+                return True
+        if guard.identifiers is None:
+            return self._types.get(number, 0) > since_t
+        return any(identifiers.get((number, one), 0) > since_t for one in guard.identifiers)
 
 
 class RecentVersions:
-    """All versions after commit `since_t`, by type; added to by the writer, read by anyone."""
+    """The versions after some commit, added to by the writer, asked by anyone."""
 
     def __init__(self, t: int) -> None:
         """`t`: the last commit so far."""
-        # One object, replaced as a whole: a reader has lists that go with its `since_t`.
-        self._kept: tuple[int, dict[int, list[Recent]]] = (t, {})
-        self._last_t = t
-        self._count = self._bytes = 0
+        # One object, replaced as a whole: what a reader has goes together.
+        self._kept = (t, Generation(), Generation())
         self._lock = threading.Lock()
 
-    def add(self, versions: Sequence[Recent]) -> None:
+    def add(self, group: Generation) -> None:
         """The versions of a group that was committed."""
-        if not versions:
+        if not group.count:
             return
         with self._lock:
-            _, kept = self._kept
-            for version in versions:
-                kept.setdefault(version[1], []).append(version)
-                self._bytes += len(version[3])
-            self._count += len(versions)
-            self._last_t = versions[-1][0]
-            if self._count > _MAX_VERSIONS or self._bytes > _MAX_BYTES:
-                self._drop_older_half(kept)
-
-    def _drop_older_half(self, kept: dict[int, list[Recent]]) -> None:
-        commits = sorted(version[0] for versions in kept.values() for version in versions)
-        since_t = commits[len(commits) // 2]  # A commit is kept whole or not at all.
-        newer = {
-            number: [version for version in versions if version[0] > since_t]
-            for number, versions in kept.items()
-        }
-        self._count = sum(map(len, newer.values()))
-        self._bytes = sum(len(v[3]) for versions in newer.values() for v in versions)
-        self._kept = (since_t, newer)
+            since_t, older, newer = self._kept
+            if newer.count >= _VERSIONS:
+                self._kept = (older.last_t or since_t, newer, group)
+            else:
+                newer.extend(group)
 
     def forget(self) -> None:
         """Keep nothing of what was committed so far: some of it was erased."""
         with self._lock:
-            self._kept = (self._last_t, {})
-            self._count = self._bytes = 0
+            since_t, older, newer = self._kept
+            last_t = newer.last_t or older.last_t or since_t
+            self._kept = (last_t, Generation(), Generation())
 
-    def overtakes(self, guard: Guard, group: Iterable[Recent] = ()) -> bool:
-        """Whether a later version, or one of the `group` to be committed, may concern the guard."""
-        since_t, kept = self._kept
-        if guard.since_t < since_t:
-            return True
-        if guard.type_number is None:
-            return self._last_t > guard.since_t or any(map(guard.concerns, group))
-        versions = kept.get(guard.type_number, ())
-        for place in range(len(versions) - 1, -1, -1):
-            version = versions[place]
-            if version[0] <= guard.since_t:
-                break
-            if guard.concerns(version):
-                return True
-        return any(map(guard.concerns, group))
+    def overtakes(self, guard: Guard) -> bool:
+        """Whether a later version may concern the guard; True when that is not known any more."""
+        since_t, older, newer = self._kept
+        return guard.since_t < since_t or newer.overtakes(guard) or older.overtakes(guard)
 
-    def check(self, guards: Sequence[Guard], group: Iterable[Recent]) -> None:
-        """Raises `OvertakenError` when one of the guards was overtaken."""
+    def check(self, guards: Iterable[Guard], group: Generation) -> None:
+        """Raises `OvertakenError` when a guard was overtaken, by the group to be committed too."""
         for guard in guards:
-            if self.overtakes(guard, group):
+            if self.overtakes(guard) or group.overtakes(guard):
                 raise OvertakenError

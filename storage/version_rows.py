@@ -20,14 +20,16 @@ COLUMNS = (
     "r.v, r.type, r.id, r.version_id, r.t, c.instant_us, r.method, r.deleted, "
     "r.segment, r.segment_row, r.patient"
 )
-# Where no transaction holds several statements together, the hot body comes with the row.
+# Where no transaction holds several statements together, the hot body comes with the row, and so
+# does the id of the patient.
 COLUMNS_AND_BODY = (
-    f"{COLUMNS}, CASE WHEN r.segment IS NULL THEN (SELECT body FROM hot_body b WHERE b.v = r.v) END"
+    f"{COLUMNS}, CASE WHEN r.segment IS NULL THEN (SELECT body FROM hot_body b WHERE b.v = r.v) "
+    "END, (SELECT p.packed FROM patient p WHERE p.id = r.patient)"
 )
 # CROSS JOIN: SQLite keeps the order, and looks the commit up for each version found.
 FROM = "version r CROSS JOIN commit_log c ON c.t = r.t"
 
-_BODY = 11  # of COLUMNS_AND_BODY
+_BODY, _PATIENT = 11, 12  # of COLUMNS_AND_BODY
 
 ReadSegment = Callable[[apsw.Connection, int, Sequence[int]], dict[int, bytes]]
 
@@ -89,6 +91,8 @@ def rows_of_versions(connection: apsw.Connection, versions: Sequence[int]) -> li
 
 def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> list[str]:
     """The patients of rows, each once."""
+    if rows and len(rows[0]) > _PATIENT:
+        return [unpack(key) for key in {row[_PATIENT] for row in rows} - {None}]
     numbers = {row[10] for row in rows} - {None}
     marks = ", ".join("?" * len(numbers))
     query = f"SELECT packed FROM patient WHERE id IN ({marks})"

@@ -98,6 +98,19 @@ class Writer:
         found: Commit = self._submit(job)
         return found
 
+    def begin_transact(
+        self,
+        operations: Sequence[Prepared],
+        also: Also | None = None,
+        guards: Sequence[Guard] = (),
+    ) -> Future[Commit]:
+        """`transact` without waiting: the future is done when it is durable, or refused."""
+        future: Future[Commit] = Future()
+        # Who waits may give up; the work is done all the same.
+        future.set_running_or_notify_cancel()
+        self._put(Job(operations=operations, also=also, guards=guards, future=future))
+        return future
+
     def run(
         self,
         work: Callable[[apsw.Connection], Any],
@@ -128,6 +141,7 @@ class Writer:
     def begin(self, work: Work) -> Future[Any]:
         """Like `run(index=False)`, without waiting: the future is done when it is durable."""
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
         self._put(Job(work=work, future=future))
         return future
 

@@ -19,18 +19,41 @@ Params = tuple[tuple[str, str], ...]
 
 
 class Places(NamedTuple):
-    """How the parts of a request are named in issues.
+    """How the parts of a request are named in issues; `entry` is empty outside of Bundles.
 
-    `entry` is empty outside of Bundles; `prefix` stands before the elements of the resource, in
-    the place of its type (`Bundle.entry[3].resource.`).
+    `if_none_exist`: the condition stands in that header or element, and not in the address.
     """
 
     entry: str = ""
-    prefix: str = ""
-    url: str = "url"
-    condition: str = "url"
-    if_match: str = "If-Match"
-    if_none_match: str = "If-None-Match"
+    if_none_exist: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the elements of the resource, in the place of its type."""
+        return f"{self.entry}.resource." if self.entry else ""
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return f"{self.entry}.request.url" if self.entry else "url"
+
+    @property
+    def condition(self) -> str:
+        """The condition."""
+        return self._named("If-None-Exist", "ifNoneExist") if self.if_none_exist else self.url
+
+    @property
+    def if_match(self) -> str:
+        """The version that must be current."""
+        return self._named("If-Match", "ifMatch")
+
+    @property
+    def if_none_match(self) -> str:
+        """That there must be no current version."""
+        return self._named("If-None-Match", "ifNoneMatch")
+
+    def _named(self, header: str, element: str) -> str:
+        return f"{self.entry}.request.{element}" if self.entry else header
 
 
 OUTSIDE = Places()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from schemas.validate import MAX_ISSUES
 from service.changes.asked import Change, Done, located
 from service.changes.references import References
 from service.reference_integrity import EXISTING, Key, ReferenceIntegrity
-from storage.lake import Delete, Guard, Put, RefusedError, Version
+from storage.lake import Commit, Delete, Guard, Put, RefusedError, Version
 
 if TYPE_CHECKING:
     from service.ingest import Ingest
@@ -127,7 +128,8 @@ class Attempt:
         for step in storing:
             change = step.change
             near = relative.get(_base(change.full_url)) if relative else None
-            resource, notices = references.resolved(step.resource or {}, change.places.prefix, near)
+            prefix = change.places.prefix
+            resource, notices = references.resolved(step.resource or {}, prefix, near)
             step.issues += notices
             if resource.get("id") != step.id:
                 resource = _with_id(resource, step.id)
@@ -136,9 +138,7 @@ class Attempt:
             step.resource = resource
             pending[change.resource_type, step.id] = resource
             try:
-                step.issues += self.ingest.check(
-                    resource, change.resource_type, change.places.prefix
-                )
+                step.issues += self.ingest.check(resource, change.resource_type, prefix)
             except FhirError as failure:
                 if not self.bundle:
                     raise
@@ -193,6 +193,31 @@ class Attempt:
 
         Raises FhirError when refused, `OvertakenError` when it is to be decided anew.
         """
+        operations, owners = self._operations()
+        if operations:
+            try:
+                made = self.lake.transact(operations, guards=self.guards)
+            except RefusedError as refused:
+                raise _placed(refused, owners[refused.index].change) from None
+            self._settle(owners, made)
+        return [_answer(step) for step in self.steps]
+
+    async def commit_soon(self) -> list[Done] | None:
+        """The same for an event loop; None where it would have to wait before it can begin."""
+        operations, owners = self._operations()
+        if operations:
+            begun = self.lake.begin(operations, guards=self.guards)
+            if begun is None:
+                return None
+            try:
+                made = await asyncio.wrap_future(begun)
+            except RefusedError as refused:
+                raise _placed(refused, owners[refused.index].change) from None
+            self._settle(owners, made)
+        return [_answer(step) for step in self.steps]
+
+    def _operations(self) -> tuple[list[Put | Delete], list[Step]]:
+        """What is to be stored, in order of processing, and the step of each operation."""
         operations: list[Put | Delete] = []
         owners: list[Step] = []
         for step in sorted(self.steps, key=lambda s: ORDER[s.change.method]):
@@ -205,14 +230,11 @@ class Attempt:
             for delete in step.deletes:
                 operations.append(delete)
                 owners.append(step)
-        if operations:
-            try:
-                made = self.lake.transact(operations, guards=self.guards)
-            except RefusedError as refused:
-                raise _placed(refused, owners[refused.index].change) from None
-            for step, version in zip(owners, made.versions, strict=True):
-                step.settled = _done(step, version)
-        return [_answer(step) for step in self.steps]
+        return operations, owners
+
+    def _settle(self, owners: Sequence[Step], made: Commit) -> None:
+        for step, version in zip(owners, made.versions, strict=True):
+            step.settled = _done(step, version)
 
 
 def _done(step: Step, version: Version) -> Done:

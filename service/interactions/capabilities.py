@@ -71,7 +71,7 @@ def statement_of(ctx: Context, surfaces: Sequence[Surface], base: str) -> dict[s
         claimed.discard(_TRANSACTION)
     rest = {
         "mode": "server",
-        "security": {"cors": False, "description": _security(ctx)},
+        "security": {"cors": bool(ctx.settings.cors_origins), "description": _security(ctx)},
         "resource": [_resource(ctx, offered, claimed, name) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS if code in claimed],
     }

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from schemas.outcomes import error
 from service.change_requests import change_response, query_condition
 from service.changes.asked import Change, Places, condition_of
+from service.changes.store import store_soon
 from service.context import Context, Ctx, FhirBody, ResourceType
 from service.prefer import preferences
 
@@ -21,25 +22,34 @@ router = APIRouter()
 @router.post("/{resource_type}", summary="create")
 def create(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Request) -> Response:
     """Store a resource under a new id: 201 with `Location`, or 200 for a conditional match."""
+    done = ctx.ingest.change(_asked(resource_type, body, ctx, request))
+    return change_response(done, request, ctx.base(request))
+
+
+async def create_soon(resource_type: str, body: bytes, ctx: Context, request: Request) -> Response:
+    """The same in the event loop, for a small resource without a condition."""
+    done = await store_soon(ctx.ingest, _asked(resource_type, body, ctx, request))
+    return change_response(done, request, ctx.base(request))
+
+
+def _asked(resource_type: str, body: bytes, ctx: Context, request: Request) -> Change:
     preferences(request.headers)
     header = request.headers.get("if-none-exist")
     condition = query_condition(request)
-    place = "url"
+    places = Places(if_none_exist=header is not None)
     if header is not None:
-        place = "If-None-Exist"
-        given = condition_of(header, place)
+        given = condition_of(header, places.condition)
         if condition not in (None, given):
-            raise error("invalid", "The address has another condition.", place)
+            raise error("invalid", "The address has another condition.", places.condition)
         condition = given
     resource = ctx.ingest.parse(body, resource_type)
-    change = Change(
+    return Change(
         "POST",
         resource_type,
         resource=resource,
         condition=condition,
-        places=Places(condition=place),
+        places=places,
     )
-    return change_response(ctx.ingest.change(change), request, ctx.base(request))
 
 
 def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:

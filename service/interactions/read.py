@@ -7,13 +7,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.as_of import At, parse_at, view_at
+from service.conditional_read import unchanged
 from service.context import Context, Ctx, ResourceType
-from service.responses import etag, fhir_bytes, version_headers
+from service.responses import fhir_bytes, version_headers
 
 router = APIRouter()
 
 
-@router.api_route("/{resource_type}/{id}", methods=["GET", "HEAD"], summary="read")
+@router.get("/{resource_type}/{id}", summary="read")
 def read(
     resource_type: ResourceType, id: str, ctx: Ctx, request: Request, at: At = None
 ) -> Response:
@@ -21,11 +22,10 @@ def read(
     with view_at(ctx.lake, parse_at(at)) as (view, said):
         version = view.read(resource_type, id)
     headers = {**version_headers(version), **said.headers}
-    if request.headers.get("if-none-match") == etag(version):
-        return Response(b"", 304, headers)
-    return fhir_bytes(version.body, request, 200, **headers)
+    same = unchanged(request, version, headers)
+    return same or fhir_bytes(version.body, request, 200, **headers)
 
 
 def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:
     """Members of `rest.resource` in the CapabilityStatement."""
-    return {"conditionalRead": "not-match"}
+    return {"conditionalRead": "full-support"}

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from schemas.outcomes import error
 from service.as_of import At, parse_at, view_at
+from service.conditional_read import unchanged
 from service.context import Ctx, ResourceType
 from service.responses import fhir_bytes, version_headers
 from service.whole_number import whole_number
@@ -12,9 +13,7 @@ from service.whole_number import whole_number
 router = APIRouter()
 
 
-@router.api_route(
-    "/{resource_type}/{id}/_history/{version_id}", methods=["GET", "HEAD"], summary="vread"
-)
+@router.get("/{resource_type}/{id}/_history/{version_id}", summary="vread")
 def vread(
     resource_type: ResourceType,
     id: str,
@@ -31,4 +30,6 @@ def vread(
         version = view.vread(resource_type, id, number)
     if version.deleted:
         raise error("deleted", f"Version {number} of this {resource_type} is its deletion.")
-    return fhir_bytes(version.body, request, 200, **version_headers(version), **said.headers)
+    headers = {**version_headers(version), **said.headers}
+    same = unchanged(request, version, headers)
+    return same or fhir_bytes(version.body, request, 200, **headers)

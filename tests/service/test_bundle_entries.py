@@ -256,6 +256,8 @@ def test_operations_in_a_batch(service: Service) -> None:
         ({"method": "DELETE", "url": "Nothing/1"}, "request.url"),
         ({"method": "DELETE", "url": "Patient/1", "ifMatch": "x"}, "request.ifMatch"),
         ({"method": "PUT", "url": "Patient/1"}, "resource"),
+        ({"method": "POST", "url": "Patient", "ifMatch": 'W/"1"'}, "request.ifMatch"),
+        ({"method": "DELETE", "url": "Patient/1", "ifNoneExist": "a=b"}, "request.ifNoneExist"),
     ],
 )
 def test_bad_requests_name_their_place(

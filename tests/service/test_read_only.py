@@ -66,7 +66,7 @@ def test_it_refuses_every_change(pair: tuple[Service, Service]) -> None:
     get = {"request": {"method": "GET", "url": f"Patient/{id}"}}
     batch = reading.http.post("/fhir", json={**bundle, "type": "batch", "entry": [entry, get]})
     statuses = [answer["response"]["status"] for answer in batch.json()["entry"]]
-    assert statuses == ["403", "200 OK"]
+    assert statuses == ["403 Forbidden", "200 OK"]
     assert writing.http.get("/status").json()["t"] == 1
     statement = reading.http.get("/fhir/metadata").json()
     assert validate(statement, "CapabilityStatement") == []

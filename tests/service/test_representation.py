@@ -47,6 +47,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         client = TestClient(
             create_app(lake, load_settings({"nlp": False}, environ={})),
             base_url="http://localhost",
+            headers={"Accept-Encoding": "identity"},
         )
         for count in (1, 2, 3):
             resource = {**PATIENT, "multipleBirthInteger": count}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.outcomes import FhirError
 from storage.commit_gate import CommitGate
 from storage.lake import Delete, Guard, Lake, OvertakenError, Put, RefusedError
-from storage.recent_versions import RecentVersions
+from storage.recent_versions import Generation, RecentVersions
 
 _IDS = itertools.count(1)
 
@@ -152,28 +152,43 @@ def test_a_changed_answer_is_never_missed(
             lake.transact([Put({"resourceType": "Basic", "id": "h"})], guards=[found.guard])
 
 
-def test_what_is_no_longer_remembered_overtakes() -> None:
+def group(t: int, *versions: tuple[str, list[str] | None]) -> Generation:
+    made = Generation()
+    for id, identifiers in versions:
+        made.add(t, (1, id), identifiers)
+    return made
+
+
+def test_which_versions_concern_a_guard() -> None:
     recent = RecentVersions(5)
     assert recent.overtakes(Guard(1, 4))
     assert not recent.overtakes(Guard(1, 5))
-    recent.add([(6, 1, "x", b"rows")])
+    recent.add(group(6, ("x", ["a"]), ("y", [])))
     assert not recent.overtakes(Guard(1, 5))
+    assert recent.overtakes(Guard(None, 5))
     assert recent.overtakes(Guard(1, 5, None))
-    assert recent.overtakes(Guard(1, 5, (), frozenset({"x"})))
-    assert not recent.overtakes(Guard(2, 5, None))
+    assert recent.overtakes(Guard(1, 5, frozenset({"b", "a"})))
+    assert not recent.overtakes(Guard(1, 5, frozenset({"b"})))
+    assert recent.overtakes(Guard(1, 5, ids=frozenset({"y"})))
+    assert not recent.overtakes(Guard(2, 5, None, frozenset({"y"})))
+    assert not recent.overtakes(Guard(None, 6, None))
+    recent.add(group(7, ("x", None)))
+    assert not recent.overtakes(Guard(1, 6, None))  # A deletion meets no condition.
+    assert recent.overtakes(Guard(1, 6, ids=frozenset({"x"})))
     recent.forget()
-    assert recent.overtakes(Guard(2, 5))
-    assert not recent.overtakes(Guard(1, 6, None))
+    assert recent.overtakes(Guard(2, 6))
+    assert not recent.overtakes(Guard(None, 7, None))
 
 
 def test_memory_of_recent_versions_is_bounded() -> None:
     recent = RecentVersions(0)
     for t in range(1, 60):
-        recent.add([(t, 1, f"{t}-{n}", b"x" * 100) for n in range(1000)])
+        recent.add(group(t, *((f"{t}-{n}", [f"{t}"]) for n in range(1000))))
     assert recent.overtakes(Guard(1, 1))
-    assert not recent.overtakes(Guard(1, 58))
-    assert recent.overtakes(Guard(1, 58, None))
-    assert recent._count <= 20_000
+    assert not recent.overtakes(Guard(1, 58, frozenset({"58"})))
+    assert recent.overtakes(Guard(1, 58, frozenset({"59"})))
+    assert not recent.overtakes(Guard(1, 51, frozenset({"51"})))
+    assert sum(generation.count for generation in recent._kept[1:]) <= 22_000
 
 
 def test_who_is_alone_waits_for_others_and_they_for_it() -> None:

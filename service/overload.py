@@ -1,0 +1,39 @@
+"""A bound on requests under way: beyond it, 503 with `Retry-After` rather than a pile-up.
+
+Each request holds memory and, mostly, a thread; what waits for those helps nobody, and its client
+may have gone already. Health checks are always answered.
+"""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from schemas.outcomes import FhirError, error
+
+RETRY_AFTER_S = 1
+
+_EXEMPT = frozenset({"/healthz", "/readyz"})
+
+
+class Overload:
+    """Counts the requests of one datastore."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: requests under way at once; 0 for no bound."""
+        self._most = most
+        self._under_way = 0
+
+    def enter(self, scope: Scope) -> FhirError | None:
+        """Count a request; the failure to answer instead (then `leave` is not to be called)."""
+        if self._most and self._under_way >= self._most and scope["path"] not in _EXEMPT:
+            return error(
+                "unavailable",
+                f"{self._under_way} requests are being dealt with, the most that this service "
+                "takes on at once (setting max_concurrent_requests). Try again shortly.",
+            )
+        self._under_way += 1
+        return None
+
+    def leave(self) -> None:
+        """A request is answered, or its client is gone."""
+        self._under_way -= 1
