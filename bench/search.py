@@ -39,6 +39,7 @@ from storage.lake import Lake, Put
 
 RESULTS = Path(__file__).parent / "results" / "search.csv"
 CODE = "http://loinc.org|8302-2"
+CODES = tuple(f"http://loinc.org|{code}" for code in ("8302-2", "29463-7", "39156-5", "4548-4"))
 KINDS = frozenset({"Patient", "Observation", "Encounter", "Organization", "Practitioner"})
 BATCH = 2_000
 
@@ -76,6 +77,7 @@ def questions(ids: list[str]) -> dict[str, Ask]:
                     year=1940 + n * 31 % 70,
                     value=100 + n * 13 % 80,
                     prefix=("an", "ma", "jo", "el", "li")[n % 5],
+                    code=CODES[n % len(CODES)],
                 )
                 for name, value in params.items()
             }
@@ -92,7 +94,7 @@ def questions(ids: list[str]) -> dict[str, Ask]:
         "chain": ask(
             "Observation", code=CODE, subject__Patient_dot_birthdate="{year}", _count="20"
         ),
-        "has": ask("Patient", _has__Observation__patient__code=CODE, _count="20"),
+        "has": ask("Patient", _has__Observation__patient__code="{code}", _count="20"),
         "revinclude": ask("Patient", _id="{p}", _revinclude="Encounter:subject"),
     }
 

@@ -16,13 +16,14 @@ from typing import Any
 from schemas.outcomes import FhirError, Issue, error
 from schemas.parse import canonical_bytes
 from service.changes.patch_document import Patch, read_patch
+from service.changes.references import References
 from service.ingest import Ingest
 from service.jobs import Handler, Interrupted, Postponed, Stopping
 from service.operations.parameters import as_parameters
 from service.reference_integrity import EXISTING, ReferenceIntegrity
 from storage.audit_trail import AuditTrail
 from storage.jobs import COMPLETED, VALUES, Job
-from storage.lake import Delete, Lake, OvertakenError, Page, Put, RefusedError, Version
+from storage.lake import Delete, Guard, Lake, OvertakenError, Page, Put, RefusedError, Version
 
 BULK_DELETE, BULK_PATCH = "bulk-delete", "bulk-patch"
 
@@ -38,8 +39,10 @@ _ATTEMPTS = 20
 _COUNTS = ("changed", "unchanged", "skipped", "failed")
 
 Json = dict[str, Any]
-Decide = Callable[[Version], Put | Delete | None]
-"""The change of one resource; None when it is as it should be already. Raises FhirError."""
+Decide = Callable[[Version, list[Guard]], Put | Delete | None]
+"""The change of one resource; None when it is as it should be already. Raises FhirError.
+
+What it was decided by is added to the guards."""
 
 
 def handlers(lake: Lake, ingest: Ingest) -> dict[str, Handler]:
@@ -190,7 +193,7 @@ class _Work:
                 text = refused.get((version.resource_type, version.id))
                 if text is not None:
                     raise error("method-not-allowed", text)
-                operation = self._decide(version)
+                operation = self._decide(version, integrity.guards)
                 if self._check_references and operation is not None:
                     _check_references(operation, integrity)
             except FhirError as failure:
@@ -241,15 +244,18 @@ def _check_references(operation: Put | Delete, integrity: ReferenceIntegrity) ->
         raise FhirError("unprocessable", issues)
 
 
-def _delete(version: Version) -> Delete:
+def _delete(version: Version, _guards: list[Guard]) -> Delete:
     return Delete(version.resource_type, version.id, version.version_id)
 
 
 def _patch(ingest: Ingest, values: Json) -> Decide:
     patch = patch_of(values)
+    keep = ingest.policy.administrative_references == "logical"
 
-    def decide(version: Version) -> Put | None:
-        resource = patch.apply(version.resource())
+    def decide(version: Version, guards: list[Guard]) -> Put | None:
+        references = References(ingest.lake, {}, keep_administrative=keep, bundle=False)
+        resource, _ = references.resolved(patch.apply(version.resource()), "")
+        guards += references.guards
         if canonical_bytes(resource) == canonical_bytes(version.resource()):
             return None
         ingest.check(resource, version.resource_type)

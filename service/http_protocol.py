@@ -15,13 +15,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from schemas.outcomes import error, operation_outcome
 from schemas.parse import canonical_bytes
 from service.errors import FHIR_JSON, status_of
-from service.request_limits import MAX_ADDRESS_BYTES, MAX_HEADER_BYTES
+from service.request_limits import MAX_HEADER_BYTES
 
 HEAD_PATIENCE_S = 30
 """How long a client may take for the head of a request, or until it begins the first one."""
 
-# The edge refuses what is over its bounds, with an audit event; this is what need not be read.
-_FACTOR = 2
+# The edge refuses what is over its bounds, with an audit event; this is what need not be read on.
+_MOST_ADDRESS_BYTES = 65_535  # More cannot be taken apart by httptools.
+_MOST_HEADER_BYTES = 2 * MAX_HEADER_BYTES
+# With what an event loop reads at once: the end of another request's body may come with a head.
+_MOST_UNFINISHED_BYTES = _MOST_ADDRESS_BYTES + _MOST_HEADER_BYTES + 262_144
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -51,14 +54,14 @@ class BoundedHttp(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """A part of the address."""
         self._address_bytes += len(url)
-        if self._address_bytes > _FACTOR * MAX_ADDRESS_BYTES:
+        if self._address_bytes > _MOST_ADDRESS_BYTES:
             raise ValueError
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
         self._header_bytes += len(name) + len(value)
-        if self._header_bytes > _FACTOR * MAX_HEADER_BYTES:
+        if self._header_bytes > _MOST_HEADER_BYTES:
             raise ValueError
         super().on_header(name, value)
 
@@ -74,7 +77,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._unfinished = 0
             return
         self._unfinished += len(data)
-        if self._unfinished > _FACTOR * (MAX_ADDRESS_BYTES + MAX_HEADER_BYTES):
+        if self._unfinished > _MOST_UNFINISHED_BYTES:
             # An address or a header that does not end: the parser has told nothing of it yet.
             self._header_bytes = self._unfinished
             self.send_400_response("")
@@ -82,9 +85,9 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or too much of it, and close the connection."""
         self._settle()
-        if self._address_bytes > _FACTOR * MAX_ADDRESS_BYTES:
+        if self._address_bytes > _MOST_ADDRESS_BYTES:
             failure = error("uri-too-long", "The address is too long.")
-        elif self._header_bytes > _FACTOR * MAX_HEADER_BYTES:
+        elif self._header_bytes > _MOST_HEADER_BYTES:
             failure = error("headers-too-large", "The headers are too large.")
         else:
             failure = error("invalid", "The request could not be read as HTTP.")

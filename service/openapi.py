@@ -47,6 +47,11 @@ _SEARCH = {
     "explode": True,
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
+_ARGUMENTS = {
+    **_SEARCH,
+    "name": "arguments",
+    "description": "Parameters of the operation that are no resources (R4 operations.html).",
+}
 _FORM_PARAMETERS = [
     {"name": name, "in": "query", "description": text, "schema": schema}
     for name, text, schema in (
@@ -137,8 +142,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], route: Any) -> 
     elif path.endswith("/_search"):
         form = {"type": "object", "additionalProperties": {"type": "string"}}
         operation["requestBody"] = _body(("application/x-www-form-urlencoded",), form, False)
-    elif fhir_body in dependencies_of(route):
+    elif method in ("post", "put") and fhir_body in dependencies_of(route):
         operation["requestBody"] = _body((_FHIR_JSON, _FHIR_XML), _RESOURCE)
+    elif "$" in path:
+        if method == "post":
+            operation["requestBody"] = _body((_FHIR_JSON, _FHIR_XML), _RESOURCE, required=False)
+        parameters.append(_ARGUMENTS)
 
 
 def _body(kinds: tuple[str, ...], schema: dict[str, Any], required: bool = True) -> dict[str, Any]:

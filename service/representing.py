@@ -6,6 +6,7 @@ given changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
@@ -90,10 +91,11 @@ class _Answer:
                 else:
                     body = await run_in_threadpool(self._holder.bytes_of, body, failed=failed)
             except FhirError as failure:
-                if self._scope["method"] in ("GET", "HEAD") or failure.category != "not-acceptable":
-                    await outcome_response(failure)(self._scope, self._receive, self._send)
+                asked_for = self._scope["method"] in ("GET", "HEAD")
+                if not failed and (asked_for or failure.category != "not-acceptable"):
+                    await self._refuse(failure)
                     return
-                # The change is made: what XML cannot say of it is told in JSON.
+                # A change that is made, or a failure: what XML cannot say of it is told in JSON.
                 headers["content-type"] = FHIR_JSON
                 await self._pass(start, body)
                 return
@@ -102,6 +104,15 @@ class _Answer:
             del headers["content-length"]  # The length of an answer to HEAD in another form.
         headers["content-type"] = self._holder.asked.media_type
         await self._pass(start, body)
+
+    async def _refuse(self, failure: FhirError) -> None:
+        response = outcome_response(failure)
+        body, media_type = bytes(response.body), FHIR_JSON
+        with contextlib.suppress(FhirError):
+            body = self._holder.bytes_of(body, failed=True)
+            media_type = self._holder.asked.media_type
+        told = Response(body, response.status_code, media_type=media_type)
+        await told(self._scope, self._receive, self._send)
 
     async def _pass(self, start: Message, body: bytes) -> None:
         await self._send(start)

@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 from schemas.outcomes import error
 
-MAX_ADDRESS_BYTES = 65_536
+MAX_ADDRESS_BYTES = 32_768
 """Path and query; searches with more go into the body of a `_search`."""
 
 MAX_HEADER_BYTES = 65_536

@@ -5,7 +5,6 @@ http://hl7.org/fhir/us/core/OperationDefinition/docref
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from schemas.dates import MAX_US, MIN_US
 from schemas.index_values import DateValue
 from schemas.outcomes import error
 from schemas.search_values import extract_params
-from storage.listing import Listing
+from storage.listing import Listing, all_pages
 
 if TYPE_CHECKING:
     from storage.lake_at import LakeAt
@@ -57,7 +56,13 @@ class DocumentsOf:
         found: list[tuple[int, str]] = []
         if self.on_demand:
             return Listing((), 0, 0)
-        for document in self._documents(view):
+        versions = (
+            version
+            for page in all_pages(view, _KIND, [("patient", f"Patient/{self.patient}")])
+            for version in page.versions
+        )
+        for version in versions:
+            document = version.resource()
             if self._meets(document):
                 dates = extract_params(document, CARE_DATES[_KIND])
                 latest = max((d.high_us for d in dates if isinstance(d, DateValue)), default=MIN_US)
@@ -67,17 +72,6 @@ class DocumentsOf:
                     raise error("too-large", text, "patient")
         keys = tuple((_KIND, id) for _, id in sorted(found))
         return Listing(keys, len(keys), 0)
-
-    def _documents(self, view: LakeAt) -> Iterator[dict[str, Any]]:
-        asked = [("patient", f"Patient/{self.patient}"), ("_count", "1000"), ("_total", "none")]
-        cursor: str | None = None
-        while True:
-            page = view.search(_KIND, [*asked, *([("_cursor", cursor)] if cursor else [])])
-            for version in page.versions:
-                yield version.resource()
-            cursor = page.next
-            if cursor is None:
-                return
 
     def _meets(self, document: dict[str, Any]) -> bool:
         status = document.get("status")

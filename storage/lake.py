@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from schemas.outcomes import error
+from schemas.outcomes import Issue, error
 from schemas.param_set import ParamSet
 from storage import audit_trail, conditions, erasures, history, reading
 from storage.as_of import AsOf
@@ -69,6 +69,15 @@ __all__ = [
     "Snapshot",
     "Version",
 ]
+
+
+_STORED_AUDIT_EVENTS = Issue(
+    "information",
+    "informational",
+    "Of AuditEvents those that clients stored were searched; those of the server's own log are "
+    "found when AuditEvent is searched by itself.",
+    ("_type",),
+)
 
 
 class Lake(LakeUpkeep):
@@ -388,7 +397,10 @@ class Lake(LakeUpkeep):
             limits,
             lambda: self.canonicals.terminology(at=t),
         )
-        return search.search(evaluation, self._cursors, query, question, position)
+        page = search.search(evaluation, self._cursors, query, question, position)
+        if "AuditEvent" in scope.types and len(scope.types) > 1:
+            page.issues.append(_STORED_AUDIT_EVENTS)
+        return page
 
     @recorded("changes", "R", lists_entities=True)
     def changes(

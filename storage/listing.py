@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,8 @@ from schemas.outcomes import error
 from storage.audit_trail import AuditTrail
 from storage.erase.references import Key
 from storage.query.page import Cursors, Position
-from storage.versions import Version
+from storage.query.scope import Scope
+from storage.versions import Page, Version
 
 if TYPE_CHECKING:
     from storage.lake_at import LakeAt
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 # Lists that are kept for their next pages, and how many resources they name in total.
 _KEPT_LISTS = 64
 _KEPT_RESOURCES = 500_000
+_AT_ONCE = "1000"
+_IDS_AT_ONCE = 500
+
+Params = list[tuple[str, str]]
 
 
 class Question(Protocol):
@@ -98,7 +104,7 @@ class Listings:
                 "_cursor",
             )
         end = min(begin + count, len(listing.keys))
-        found = [view.read(*key) for key in listing.keys[begin:end]]
+        found = loaded(view, listing.keys[begin:end])
         inside = max(min(listing.members, end) - begin, 0)
         following = None
         if count and end < len(listing.keys):
@@ -138,3 +144,36 @@ class Listings:
             ):
                 self._kept.popitem(last=False)
         return found
+
+
+def loaded(view: LakeAt, keys: Sequence[Key]) -> list[Version]:
+    """The current versions of resources that are there, in their order."""
+    by_type: dict[str, list[str]] = {}
+    for resource_type, id in keys:
+        by_type.setdefault(resource_type, []).append(id)
+    found = {
+        (version.resource_type, version.id): version
+        for resource_type, ids in by_type.items()
+        for begin in range(0, len(ids), _IDS_AT_ONCE)
+        for page in all_pages(
+            view, resource_type, [("_id", ",".join(ids[begin : begin + _IDS_AT_ONCE]))]
+        )
+        for version in page.versions
+    }
+    for resource_type, id in keys:
+        if (resource_type, id) not in found:  # Erased meanwhile.
+            raise error("not-found", f"{resource_type}/{id} is not there any more.")
+    return [found[key] for key in keys]
+
+
+def all_pages(view: LakeAt, where: str | Scope, params: Params) -> Iterator[Page]:
+    """All pages of a search, one after another; stored AuditEvents alone, not the audit log."""
+    asked = [*params, ("_count", _AT_ONCE), ("_total", "none")]
+    cursor: str | None = None
+    while True:
+        more = [("_cursor", cursor)] if cursor else []
+        page = view.search(where, [*asked, *more], strict=True, audit_log=False)
+        yield page
+        cursor = page.next
+        if cursor is None:
+            return

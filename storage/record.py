@@ -8,18 +8,19 @@ https://hl7.org/fhir/R4/encounter-operation-everything.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schemas.clinical_dates import cared_for_in
-from schemas.compartments import COMPARTMENTS, ITSELF, PATIENT_PARAMS
+from schemas.compartments import PATIENT_PARAMS
 from schemas.dates import MAX_US, MIN_US
 from schemas.outcomes import FhirError, error
 from schemas.structure import RESOURCE_TYPES
 from storage.erase.references import Key, references
-from storage.listing import Listing
+from storage.listing import Listing, all_pages
+from storage.query.scope import Scope
 from storage.versions import Version
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 
 MAX_RESOURCES = 200_000
 """Resources in the record of one patient; who has more of them asks for a bulk export."""
-
-_AT_ONCE = "1000"
-_TARGETS_AT_ONCE = 100
-
-Params = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,12 @@ def listed(view: LakeAt, asked: RecordOf) -> Listing:
     own = _own_patients(focus)
     members: dict[Key, bool] = {(asked.compartment, asked.id): _wanted(asked, focus)}
     referred: set[Key] = references(focus.body)
-    for version in _compartment(view, asked):
-        key = (version.resource_type, version.id)
-        if key not in members:
+    for version, is_member in _compartment(view, asked):
+        key, targets = (version.resource_type, version.id), references(version.body)
+        if not is_member:
+            if not _of_others(key, targets, own):
+                referred |= {key, *_shared(targets)}
+        elif key not in members:
             if len(members) >= MAX_RESOURCES:
                 raise error(
                     "too-large",
@@ -76,11 +75,7 @@ def listed(view: LakeAt, asked: RecordOf) -> Listing:
                     asked.compartment,
                 )
             members[key] = _wanted(asked, version)
-            referred |= references(version.body)
-    for version in _provenances(view, members):
-        key, targets = (version.resource_type, version.id), references(version.body)
-        if key not in members and not _of_others(key, targets, own):
-            referred |= {key, *_shared(targets)}
+            referred |= targets
     included, withheld = _supporting(view, asked, members, referred, own)
     chosen = [key for key, wanted in members.items() if wanted]
     first, rest = chosen[:1], sorted(chosen[1:])
@@ -89,37 +84,15 @@ def listed(view: LakeAt, asked: RecordOf) -> Listing:
     return Listing((*first, *rest, *sorted(included)), len(chosen), withheld)
 
 
-def _compartment(view: LakeAt, asked: RecordOf) -> Iterator[Version]:
-    """The versions of the compartment, type by type; one may come several times."""
-    reference = f"{asked.compartment}/{asked.id}"
-    for resource_type, params in COMPARTMENTS[asked.compartment].items():
-        for param in params:
-            if param == ITSELF:
-                continue
-            yield from _found(view, resource_type, [(param, reference)])
+def _compartment(view: LakeAt, asked: RecordOf) -> Iterator[tuple[Version, bool]]:
+    """What is in the compartment (True), and its Provenances (False), which no compartment has.
 
-
-def _found(view: LakeAt, resource_type: str, params: Params) -> Iterator[Version]:
-    """All matches of a search."""
-    asked = [*params, ("_count", _AT_ONCE), ("_total", "none")]
-    cursor: str | None = None
-    while True:
-        more = [("_cursor", cursor)] if cursor else []
-        page = view.search(resource_type, [*asked, *more], strict=True, audit_log=False)
-        yield from page.versions
-        cursor = page.next
-        if cursor is None:
-            return
-
-
-def _provenances(view: LakeAt, members: Mapping[Key, bool]) -> Iterator[Version]:
-    """The Provenances of the members, which no compartment has; one may come several times."""
-    if not view.search("Provenance", [("_count", "1"), ("_total", "none")]).versions:
-        return
-    names = [f"{kind}/{id}" for kind, id in members]
-    for begin in range(0, len(names), _TARGETS_AT_ONCE):
-        targets = ",".join(names[begin : begin + _TARGETS_AT_ONCE])
-        yield from _found(view, "Provenance", [("target", targets)])
+    A Provenance of several resources may come several times.
+    """
+    scope = Scope(compartment=(asked.compartment, asked.id))
+    for page in all_pages(view, scope, [("_revinclude", "Provenance:target")]):
+        yield from ((version, True) for version in page.versions)
+        yield from ((version, False) for version in page.included)
 
 
 def _own_patients(focus: Version) -> frozenset[str]:

@@ -146,7 +146,8 @@ class Attempt:
                 if len(failures) >= MAX_ISSUES:
                     break
         if failures:
-            raise FhirError("unprocessable", failures[:MAX_ISSUES])
+            told = list(dict.fromkeys(failures))  # What is said of several is said once.
+            raise FhirError("unprocessable", told[:MAX_ISSUES])
         for step in storing:
             self.ingest.check_note(step.resource or {}, pending, step.change.places.prefix)
         self.guards += references.guards

@@ -45,12 +45,22 @@ def capabilities(
             f"There is no such statement; mode is one of {', '.join(MODES[:2])}.",
             "mode",
         )
-    surfaces: Sequence[Surface] = request.app.state.surfaces
-    return fhir_resource(statement_of(ctx, surfaces, ctx.base(request)), request)
+    state = request.app.state
+    known = getattr(state, "capabilities", None)
+    params = ctx.lake.search_params
+    # Nothing else changes while the service runs; it takes a good part of a second to tell.
+    if known is None or known[0] is not params:
+        state.capabilities = known = (params, statement_of(ctx, state.surfaces))
+    return fhir_resource(_at(known[1], ctx.base(request)), request)
 
 
-def statement_of(ctx: Context, surfaces: Sequence[Surface], base: str) -> dict[str, Any]:
-    """The statement of the surfaces that this service has; `base`: its FHIR base URL."""
+def _at(statement: dict[str, Any], base: str) -> dict[str, Any]:
+    """The statement with the address by which the client knows the service."""
+    return {**statement, "implementation": {**statement["implementation"], "url": base}}
+
+
+def statement_of(ctx: Context, surfaces: Sequence[Surface]) -> dict[str, Any]:
+    """The statement of the surfaces that this service has, without its address."""
     offered = [one for one in surfaces if not (one.writes and ctx.lake.read_only)]
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
@@ -59,7 +69,7 @@ def statement_of(ctx: Context, surfaces: Sequence[Surface], base: str) -> dict[s
         "publisher": "Chartlake",
         "kind": "instance",
         "software": {"name": "Chartlake", "version": package_version("chartlake")},
-        "implementation": {"description": "Chartlake FHIR data lake", "url": base},
+        "implementation": {"description": "Chartlake FHIR data lake"},
         "fhirVersion": "4.0.1",
         "format": [*FORMATS, *joined(offered, "format")],
     }

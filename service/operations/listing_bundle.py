@@ -44,9 +44,10 @@ def listing_response(
     trail = audit_trail.current()
     if trail is not None:
         trail.lists_entities = False
-        trail.parameters = tuple(sorted(given.given))
     with view_at(ctx.lake, at) as (view, _):
         page = view.listing(question, count=count, cursor=cursor)
+    if trail is not None:
+        trail.parameters = tuple(sorted(given.given))  # Its own, not those of our searches.
     said = notice(ctx.lake, page.t, past=at is not None or cursor is not None)
     base = ctx.base(request)
     here = f"{base}/{address}"

@@ -7,7 +7,6 @@ tiers cannot come to mean different things.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,30 +131,6 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
-    """`column` is one of some values, all texts or all integers."""
-
-    column: str
-    values: tuple[Any, ...]
-
-    def sql(self, names: Mapping[str, str] | None = None) -> Sql:
-        """As SQL: the values are one argument, however many there are."""
-        name = (names or {}).get(self.column, self.column)
-        return f"{name} IN (SELECT value FROM json_each(?))", (json.dumps(self.values),)
-
-    def mask(self, columns: Columns) -> np.ndarray:
-        """Which of the values meet it."""
-        column = columns[self.column]
-        if isinstance(column, Texts):
-            return column.among([value.encode() for value in self.values])
-        return np.isin(column, np.array(self.values, np.int64))
-
-    def possible(self, bounds: Bounds) -> bool:
-        """Whether a value within the bounds could meet it."""
-        return any(Compare(self.column, "=", value).possible(bounds) for value in self.values)
-
-
-@dataclass(frozen=True, slots=True)
 class WithinDistance:
     """Two columns of degrees are a place at most `angle` (radians) from another."""
 
@@ -255,8 +230,6 @@ def renamed(condition: Condition, place: int) -> Condition:
         return Prefix(f"{condition.column}{place}", condition.text)
     if isinstance(condition, Contains):
         return Contains(f"{condition.column}{place}", condition.text)
-    if isinstance(condition, AnyOf):
-        return AnyOf(f"{condition.column}{place}", condition.values)
     if isinstance(condition, All | Either):
         return type(condition)(tuple(renamed(part, place) for part in condition.parts))
     raise TypeError(f"a {type(condition).__name__} has no columns to be renamed")

@@ -12,6 +12,7 @@ and blocks are never changed, only replaced: a number never means another one la
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import apsw
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from storage.index import block, build
 from storage.index.block import Block
@@ -211,7 +213,10 @@ def read_ids(connection: apsw.Connection, versions: np.ndarray) -> Texts:
         (apsw.carray(np.ascontiguousarray(versions, np.int64)),),
     ).fetchall()
     known = dict(rows)
-    return Texts.of([unpack(known.get(v, "")) for v in versions.tolist()])
+    ids = [unpack(known.get(v, "")) for v in versions.tolist()]
+    # Patients are in the order of their own ids.
+    ordered = all(map(operator.lt, ids, ids[1:]))
+    return Texts.from_arrow(pa.array(ids, pa.string()), ordered=ordered)
 
 
 def read_directory(connection: apsw.Connection, part: int) -> Directory:

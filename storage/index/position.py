@@ -7,6 +7,7 @@ mean radius (half a percent off at most).
 from __future__ import annotations
 
 import math
+import re
 
 from schemas.search_values import PositionValue
 from storage.index.condition import ANY_VALUE, All, Compare, Condition, Either, WithinDistance
@@ -42,6 +43,7 @@ _UNITS = {
     "[nmi_i]": 1.852,
     "[ft_i]": 0.0003048,
 }
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 _FORM = "a place is latitude|longitude|distance|units, in degrees, the last two optional"
 
 
@@ -99,13 +101,9 @@ def _between(longitude: float, reach: float) -> Condition:
 
 
 def _number(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        raise ValueError(_FORM) from None
-    if not math.isfinite(found):
+    if _DECIMAL.fullmatch(text) is None:
         raise ValueError(_FORM)
-    return found
+    return float(text)
 
 
 def present(p: int) -> Probe:

@@ -67,8 +67,8 @@ class Texts:
         return pa.Array.from_buffers(pa.binary(), len(self), buffers)
 
     def take(self, positions: np.ndarray) -> Texts:
-        """The texts at some positions."""
-        return Texts.from_arrow(self.arrow().take(pa.array(positions)))
+        """The texts at some positions, which ascend."""
+        return Texts.from_arrow(self.arrow().take(pa.array(positions)), ordered=self.ordered)
 
     def lengths(self) -> np.ndarray:
         """The bytes in each text."""
@@ -88,13 +88,6 @@ class Texts:
         if operator in ("=", "<=", "<"):
             high = self._position(value, after=operator != "<")
         found[low:high] = True
-        return found
-
-    def among(self, values: Sequence[bytes]) -> np.ndarray:
-        """Which texts are one of the values."""
-        found: np.ndarray = pc.is_in(self.arrow(), pa.array(values, pa.binary())).to_numpy(
-            zero_copy_only=False
-        )
         return found
 
     def contains(self, part: bytes) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Search: parameters → criteria (`parse`) → SQL (`plan`) → a page (`search`, `page`)."""
+"""Search: parameters → a tree (`parse`) → a plan (`plan`, `joins`) → a page (`search`)."""

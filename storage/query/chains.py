@@ -16,14 +16,17 @@ from schemas.outcomes import FhirError, error
 from schemas.search_params import SearchParam
 from schemas.structure import RESOURCE_TYPES
 from storage.query.criterion import (
+    OF_RELATED,
     Criterion,
     Known,
     bad_value,
     criterion,
+    is_canonical,
     require_ready,
     unsupported,
 )
 from storage.query.escapes import split, unescape
+from storage.query.hierarchy import hierarchies, in_hierarchy
 from storage.query.limits import SearchLimits, beyond
 from storage.query.tree import AllOf, Chain, InList, Link, Node, Reverse
 
@@ -106,7 +109,14 @@ def _node(
     if dot:
         return _chain(reading, resource_type, head, rest, value, given, depth)
     found = criterion(resource_type, name, value, reading.known)
-    return found
+    if found is None or found.modifier not in OF_RELATED or found.kind != "reference":
+        return found
+    assert found.defined is not None
+    if is_canonical(found.defined):
+        return found
+    if next(hierarchies(found.defined, reading.known), None) is None:
+        raise unsupported(given, "it leads to nothing that has versions or is part of another")
+    return in_hierarchy(found, found.defined, reading.known)
 
 
 def _chain(

@@ -34,7 +34,8 @@ _MODIFIERS: dict[str, frozenset[str]] = {
     "reference": frozenset({"identifier", "below", "above"}),
 }
 
-_OF_CANONICALS = ("below", "above")
+OF_RELATED = ("below", "above")
+"""Modifiers that look at what is related: versions, or what is part of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,6 @@ def criterion(
             raise unsupported(given, f"a {found.type} parameter has no such modifier here")
         if found.targets and modifier not in found.targets:
             raise unsupported(given, f"it never refers to {modifier}")
-    if modifier in _OF_CANONICALS and found.type == "reference" and not _is_canonical(found):
-        raise unsupported(given, "it has no canonicals, whose versions this is of")
     if modifier == "identifier":
         return Criterion(given, given, "token", "", values, found)
     if modifier == "text":
@@ -105,7 +104,8 @@ def criterion(
     return Criterion(given, name, found.kind, modifier, values, found)
 
 
-def _is_canonical(param: SearchParam) -> bool:
+def is_canonical(param: SearchParam) -> bool:
+    """Whether a reference parameter has canonicals among its values."""
     try:
         branches = expression_branches(param.expression, param.base)
     except ValueError:  # What the whole of FHIRPath finds is known when it is found.

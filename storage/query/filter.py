@@ -27,7 +27,8 @@ _OF_KIND = {
     "number": _ORDERED | {"eq", "ne"},
     "quantity": _ORDERED | {"eq", "ne"},
 }
-_MODIFIER = {"in": ":in", "ni": ":not-in", "sb": ":below", "ss": ":above"}
+# `ss`: the value subsumes a concept of the resource, which then is below it; `sb` the reverse.
+_MODIFIER = {"in": ":in", "ni": ":not-in", "ss": ":below", "sb": ":above"}
 
 
 def filter_node(reading: Reading, resource_type: str, text: str) -> Node:

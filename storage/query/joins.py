@@ -21,12 +21,12 @@ from storage.index.probe import Probe
 from storage.query.alternatives import Alternatives
 from storage.query.canonical import Canonical, bare, canonical_of, names
 from storage.query.code_sets import CodeSets
-from storage.query.conditions import Every, Holds, Some
+from storage.query.conditions import Every, Holds, Ids, Some
 from storage.query.flushed import FlushedIndex
 from storage.query.limits import SearchLimits, beyond
 from storage.query.matches import Matches
 from storage.query.plan import Joins, Plan, Planner, references
-from storage.query.tree import InList, Node, Reverse
+from storage.query.tree import InHierarchy, InList, Node, Reverse
 from storage.terms import Terms
 from storage.version_rows import Bodies, rows_of_versions
 from storage.versions import Version
@@ -57,12 +57,12 @@ class Evaluation:
         self.known = known
         self.limits = limits
         self._kept = flushed.sets
-        joins = Joins(self._matching, self._named, self._entries)
+        joins = Joins(self._matching, self._named, self._entries, self._hierarchy)
         codes = CodeSets(connection, terminology) if terminology is not None else None
         self._planner = Planner(connection, self.find, joins, codes)
 
     @cached_property
-    def _erasures(self) -> int:
+    def erasures(self) -> int:
         """An erasure takes something out of what is answered as of the same commit."""
         return int(self.connection.execute("SELECT count(*) FROM erasure").get)
 
@@ -127,7 +127,7 @@ class Evaluation:
     def _matching(
         self, given: str, target_type: str, inner: Node
     ) -> tuple[TextSet, tuple[Canonical, ...]]:
-        key = ("matching", target_type, inner, self.t, self._erasures)
+        key = ("matching", target_type, inner, self.t, self.erasures)
         found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
         if found is None:
             matches = self.matches(target_type, [inner])
@@ -142,7 +142,7 @@ class Evaluation:
         return tuple(dict.fromkeys(one for one in named if one is not None))
 
     def _named(self, resource_type: str, node: Reverse) -> TextSet:
-        key = ("named", resource_type, node, self.t, self._erasures)
+        key = ("named", resource_type, node, self.t, self.erasures)
         found: TextSet | None = self._kept.get(key)
         if found is None:
             found = self._limited(node.given, self._names(resource_type, node))
@@ -171,7 +171,7 @@ class Evaluation:
         return TextSet.of([*ids.strings, *more])
 
     def _entries(self, resource_type: str, node: InList) -> TextSet:
-        key = ("list", resource_type, node, self.t, self._erasures)
+        key = ("list", resource_type, node, self.t, self.erasures)
         found: TextSet | None = self._kept.get(key)
         if found is None:
             planned = Plan(self.find("List"), ids=TextSet.of(node.list_ids))
@@ -181,6 +181,34 @@ class Evaluation:
             )
             self._kept.keep(key, found)
         return found
+
+    def _hierarchy(self, resource_type: str, node: InHierarchy) -> TextSet:
+        key = ("hierarchy", resource_type, node, self.t, self.erasures)
+        found: TextSet | None = self._kept.get(key)
+        if found is None:
+            known = set(node.ids)
+            step = list(node.ids)
+            # A circle of parts ends as well: what is known is not looked at again.
+            while step:
+                step = [id for id in self._next(resource_type, node, step) if id not in known]
+                known.update(step)
+                self._limited(node.given, TextSet.of(known))
+            found = TextSet.of(known)
+            self._kept.keep(key, found)
+        return found
+
+    def _next(self, resource_type: str, node: InHierarchy, ids: Sequence[str]) -> Sequence[str]:
+        """The parts of some resources; with `above`, what they are part of."""
+        if not node.above:
+            matches = self.referring(resource_type, node.param, resource_type, TextSet.of(ids))
+            return TextSet.of_arrays(matches.id_arrays()).strings
+        p = self.find(index.param_key(resource_type, node.param))
+        number = self.find(resource_type)
+        if p is None or number is None:
+            return ()
+        planned = self._planner.planned(resource_type, Ids(TextSet.of(ids)))
+        matches = Matches(self.connection, self.flushed, planned, self.t)
+        return TextSet.of_arrays(matches.named_arrays(p, number)).strings
 
     def _limited(self, given: str, found: TextSet) -> TextSet:
         if len(found) > self.limits.max_joined:

@@ -1,4 +1,4 @@
-"""Sets of ids that searches worked out, kept for the next page of the same search."""
+"""Sets of ids, and orders of versions, kept for the next page of the same search."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
+
+import numpy as np
 
 from storage.index.membership import TextSet
 
@@ -30,7 +32,7 @@ class KeptSets:
             return found
 
     def keep(self, key: Hashable, found: Any) -> None:
-        """Keep a set, or a tuple of sets."""
+        """Keep a set, a tuple of sets, or an array of numbers."""
         size = _size(found)
         if size > _KEPT_IDS:
             return
@@ -44,4 +46,6 @@ class KeptSets:
 
 
 def _size(found: Any) -> int:
+    if isinstance(found, np.ndarray):
+        return len(found) // 8 + 1
     return len(found) + 1 if isinstance(found, TextSet) else sum(len(one) for one in found) + 1

@@ -42,6 +42,7 @@ from storage.query.tree import (
     Chain,
     Compared,
     InCompartment,
+    InHierarchy,
     InList,
     Node,
     NotOf,
@@ -97,11 +98,13 @@ class Joins:
     `matching(type, node)`: the ids of those that a node holds of, and for canonical references
     their URLs. `named(type, param, node, target_type)`: the ids of the resources of the target type
     that they name by a reference parameter. `entries(list ids, type)`: those in Lists.
+    `hierarchy(type, node)`: those above or below some.
     """
 
     matching: Callable[[str, str, Node], tuple[TextSet, tuple[Canonical, ...]]]
     named: Callable[[str, Reverse], TextSet]
     entries: Callable[[str, InList], TextSet]
+    hierarchy: Callable[[str, InHierarchy], TextSet]
 
 
 class Planner:
@@ -158,6 +161,8 @@ class Planner:
             return self._chain(resource_type, node)
         if isinstance(node, Reverse):
             return Ids(self._joins.named(resource_type, node))
+        if isinstance(node, InHierarchy):
+            return Ids(self._joins.hierarchy(resource_type, node))
         if isinstance(node, InList):
             return Ids(self._joins.entries(resource_type, node))
         return self._compartment(resource_type, node)

@@ -20,6 +20,9 @@ from storage.query.scope import Scope
 from storage.version_rows import rows_of_versions
 from storage.versions import Page, Version
 
+# An order of so many matches is kept; one of fewer is worked out as fast.
+_KEPT_FROM = 1_000
+
 Params = Sequence[tuple[str, str]]
 
 
@@ -99,7 +102,7 @@ def _window(
     if not count:
         return _Window([], False, False, -1)
     if descending is None:
-        versions = ordered(evaluation, query.sort, found)
+        versions = _ordered(evaluation, query, found)
         total = len(versions)
         place = 0 if after is None else _place(versions, after)
         if backward:
@@ -122,6 +125,19 @@ def _window(
     if backward:
         return _Window(chosen[::-1], more, True, -1)
     return _Window(chosen, after is not None, more, -1)
+
+
+def _ordered(
+    evaluation: Evaluation, query: Query, found: Sequence[tuple[str, Matches]]
+) -> np.ndarray:
+    """Every match in its order; kept for the next page where there are many."""
+    key = ("order", query.parts, query.sort, evaluation.t, evaluation.erasures)
+    versions: np.ndarray | None = evaluation.flushed.sets.get(key)
+    if versions is None:
+        versions = ordered(evaluation, query.sort, found)
+        if len(versions) > _KEPT_FROM:
+            evaluation.flushed.sets.keep(key, versions)
+    return versions
 
 
 def _total(

@@ -68,6 +68,19 @@ class InList:
 
 
 @dataclass(frozen=True, slots=True)
+class InHierarchy:
+    """The resource is one of some of its type, or (below) part of one, at whatever distance.
+
+    `above`: or one of them is part of it. `param` is the reference to what it is part of.
+    """
+
+    given: str
+    param: str
+    ids: tuple[str, ...]
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
 class InCompartment:
     """One of the reference parameters names `Type/id`, or it is that resource `itself`."""
 
@@ -92,5 +105,14 @@ class Compared:
 
 
 Node: TypeAlias = (
-    Criterion | AllOf | AnyOf | NotOf | Chain | Reverse | InList | InCompartment | Compared
+    Criterion
+    | AllOf
+    | AnyOf
+    | NotOf
+    | Chain
+    | Reverse
+    | InList
+    | InHierarchy
+    | InCompartment
+    | Compared
 )

@@ -392,3 +392,27 @@ def test_what_is_checked_in_python_is_what_the_expression_says(case: tuple[str, 
         said = rule.native(resource)
         holds = rule.expression.holds(resource, type_name=type_name, resource=resource)
         assert said is None or said is holds, rule.key
+
+
+KEYS = sorted(
+    {
+        *("contained", "extension", "_birthDate", "meta", "text", "div", "value", "valuePeriod"),
+        *("start", "end", "entry", "resource", "fullUrl", "type", "concept", "code", "component"),
+        *("valueQuantity", "valueString", "telecom", "address", "contact", "id", "system", "item"),
+        *("linkId", "name", "repeat", "when", "offset", "coding", "reference", "versionId"),
+    }
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("Observation"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=10,
+)
+
+
+@given(
+    st.sampled_from(["Patient", "Bundle", "Observation", "CodeSystem", "Questionnaire", "x"]),
+    st.dictionaries(st.sampled_from([*KEYS, "resourceType"]), JSON),
+)
+def test_odd_resources_raise_nothing(kind: str, resource: dict[str, Any]) -> None:
+    for one in issues({**resource, "resourceType": kind}):
+        assert one.severity in ("error", "warning", "information")

@@ -71,7 +71,7 @@ def test_media_types(service: Service) -> None:
 @pytest.mark.usefixtures("unchanged")
 def test_methods_and_addresses(service: Service) -> None:
     assert_outcome(service.http.get("/nowhere"), 404)
-    assert_outcome(service.http.patch("/fhir/metadata/1/x", json={}), 404)
+    assert_outcome(service.http.patch("/fhir/metadata/1/x", json={}), 405)
     assert_outcome(service.http.put("/notes", json={}), 405)
     body = {"resourceType": "Patient", "id": "other"}
     response = service.http.put("/fhir/Patient/this", json=body, headers=FHIR)

@@ -186,6 +186,17 @@ def test_fhirpath_patch(http: TestClient) -> None:
     assert http.get("/fhir/Observation/x1").json()["status"] == "final"
 
 
+def test_references_by_a_condition_are_resolved(http: TestClient) -> None:
+    for condition, changed in (("_id=p", 2), ("_id=unknown", 0)):
+        subject = {"reference": f"Patient?{condition}"}
+        patch = json.dumps([{"op": "add", "path": "/subject", "value": subject}])
+        kind = {"Content-Type": "application/json-patch+json"}
+        url = "/fhir/Observation/$bulk-patch?code=y"
+        report = finished(http, http.post(url, content=patch, headers=kind))
+        assert (report["changed"], report["failed"]) == (changed, 2 - changed)
+    assert http.get("/fhir/Observation/y0").json()["subject"] == {"reference": "Patient/p"}
+
+
 def test_merge_patch_of_a_type(http: TestClient) -> None:
     response = http.patch(
         "/fhir/Patient/$bulk-patch",

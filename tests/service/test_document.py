@@ -48,7 +48,7 @@ def observation(id: str, patient: str, **more: Any) -> dict[str, Any]:
 RESOURCES = [
     {"resourceType": "Patient", "id": "a", "managingOrganization": ref("Organization/clinic")},
     {"resourceType": "Patient", "id": "b"},
-    {"resourceType": "Organization", "id": "clinic"},
+    {"resourceType": "Organization", "id": "clinic", "name": "Clinic"},
     {"resourceType": "Practitioner", "id": "dr"},
     observation("x", "a", hasMember=[ref("Observation/y"), ref("Observation/none")]),
     observation("y", "a", performer=[ref("http://elsewhere.org/Practitioner/1")]),
@@ -128,7 +128,7 @@ def test_persist(http: TestClient, lake: Lake) -> None:
         "parameter": [{"name": "persist", "valueBoolean": True}],
     }
     made = http.post("/fhir/Composition/whole/$document", json=parameters)
-    assert made.status_code == 200
+    assert made.status_code == 200, made.text
     stored = http.get(made.headers["Location"]).json()
     assert stored == made.json()
     assert keys(stored) == WHOLE

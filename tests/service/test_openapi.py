@@ -39,8 +39,8 @@ def test_operations_are_described(app: Application) -> None:
     for method, path, operation in found:
         assert operation["summary"] and operation["responses"]["default"], path
         assert "422" not in operation["responses"], path
-        if path.endswith(("_search", "$validate", "$erase")) or method in ("put", "patch"):
-            assert operation["requestBody"]["required"] in (True, False), path
+        if method in ("post", "put", "patch"):
+            assert operation["requestBody"]["content"], path
     read = document["paths"]["/fhir/{resource_type}/{id}"]["get"]
     assert set(read["responses"]["200"]["content"]) == {
         "application/fhir+json",
@@ -67,7 +67,7 @@ def test_requests_that_follow_it_are_answered_as_it_says(app: Application) -> No
         operation = found.ok()
 
         @settings(
-            max_examples=8,
+            max_examples=5,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -134,6 +135,12 @@ def test_errors_have_the_form_that_was_asked_for(http: TestClient) -> None:
         outcome = xml_of(response, status)
         assert outcome["resourceType"] == "OperationOutcome"
         assert validate(outcome) == []
+
+
+def test_a_failure_that_xml_cannot_say_is_told_in_json(http: TestClient) -> None:
+    response = http.post("/fhir/Patient", json={"resourceType": "Patient", "\x01": 1}, headers=XML)
+    assert response.status_code == 422
+    assert response.json()["resourceType"] == "OperationOutcome"
 
 
 def test_forms_that_are_not_offered(http: TestClient) -> None:
@@ -290,19 +297,22 @@ def test_a_stored_bundle_is_a_resource(http: TestClient) -> None:
     assert set(found) == {"resourceType", "id", "meta", "type"}
 
 
-def test_a_change_is_acknowledged_even_where_xml_cannot_say_it(http: TestClient) -> None:
+def test_a_change_is_acknowledged_even_where_xml_cannot_say_it(tmp_path: Path) -> None:
     odd = {
-        **PATIENT,
+        "resourceType": "Patient",
         "id": "odd",
         "text": {"status": "generated", "div": "<div>no namespace</div>"},
     }
-    response = http.put("/fhir/Patient/odd", json=odd, headers=XML)
-    assert response.status_code == 201
-    assert response.json()["id"] == "odd"
-    assert xml_of(http.get("/fhir/Patient/p", headers=XML))["id"] == "p"
-    response = http.get("/fhir/Patient/odd", headers=XML)
-    assert response.status_code == 406
-    assert response.json()["issue"][0]["expression"] == ["Patient.text.div"]
+    settings = load_settings({"nlp": False, "validation": "structure-only"}, environ={})
+    with Lake.open(tmp_path / "lake") as lake:
+        http = TestClient(create_app(lake, settings), base_url="http://localhost")
+        response = http.put("/fhir/Patient/odd", json=odd, headers=XML)
+        assert response.status_code == 201
+        assert response.json()["id"] == "odd"
+        response = http.get("/fhir/Patient/odd", headers=XML)
+        assert response.status_code == 406
+        outcome = xml_of(response, 406)
+        assert outcome["issue"][0]["expression"] == ["Patient.text.div"]
 
 
 def test_head_and_not_modified(http: TestClient) -> None:

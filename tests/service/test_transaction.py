@@ -182,7 +182,7 @@ def test_search_inside_a_bundle_tells_what_it_leaves_out(service: Service) -> No
     for kind in ("batch", "transaction"):
         found = send(service, bundle(asked, kind=kind)).json()["entry"][0]["resource"]
         assert found["total"] >= 3
-        assert [link["relation"] for link in found["link"]] == ["self", "next"]
+        assert [link["relation"] for link in found["link"]] == ["self", "first", "next"]
         assert [e["search"]["mode"] for e in found["entry"]] == ["match", "match", "outcome"]
 
 

@@ -74,7 +74,10 @@ def check() -> Checker:
 
 
 class UsCore:
-    """The package: its definitions and examples by file name."""
+    """The package: its definitions and examples by file name.
+
+    `profiles` has them as they are, `by_differential` without their snapshots.
+    """
 
     def __init__(self, path: Path) -> None:
         self.definitions: dict[str, Json] = {}
@@ -90,8 +93,16 @@ class UsCore:
                     self.definitions[definition["url"]] = definition
                 elif folder == "package/example":
                     self.examples[name.removesuffix(".json")] = parse_resource(file.read())
-        self.profiles = Profiles(
-            lambda canonical: self.definitions.get(canonical.partition("|")[0]),
+        self.profiles = self._profiles(self.definitions)
+        self.by_differential = self._profiles({
+            url: {key: value for key, value in definition.items() if key != "snapshot"}
+            for url, definition in self.definitions.items()
+        })  # fmt: skip
+
+    @staticmethod
+    def _profiles(definitions: dict[str, Json]) -> Profiles:
+        return Profiles(
+            lambda canonical: definitions.get(canonical.partition("|")[0]),
             lambda: lambda _value_set, _system, _code: None,
         )
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.profiles.values import equals, matches
@@ -344,3 +344,48 @@ def test_a_pattern_is_matched_by_more_and_not_by_less(value: Json, data: st.Data
 def test_true_is_not_one() -> None:
     assert not equals(True, 1)
     assert equals(Decimal("1.0"), 1)
+
+
+STRANGE: list[Any] = [None, True, -1, "x", "", [], {}, [[]], [{}], ["a"], {"a": 1}, "Patient", "*"]
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_definition_of_whatever_shape_gives_issues_and_no_failure(data: st.DataObject) -> None:
+    check = Checker()
+    check.add(
+        "Patient",
+        {"id": "Patient.identifier", "slicing": {"discriminator": [{"type": "value", "path":
+         "system"}], "rules": "closed"}},
+        {"id": "Patient.identifier:mrn", "sliceName": "mrn", "min": 1, "max": "1"},
+        {"id": "Patient.identifier:mrn.system", "fixedUri": "urn:mrn"},
+        {"id": "Patient.name", "constraint": [{"key": "k", "severity": "error", "human": "h",
+         "expression": "family.exists()"}], "type": [{"code": "HumanName", "profile": [URL]}]},
+        {"id": "Patient.generalPractitioner", "type": [{"code": "Reference", "targetProfile":
+         [URL]}]},
+        {"id": "Patient.gender", "binding": {"strength": "required", "valueSet": "http://vs"}},
+    )  # fmt: skip
+    definition: Any = check.definitions[URL]
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder: Any = definition
+        steps = data.draw(st.integers(1, 6))
+        for _ in range(steps):
+            if not isinstance(holder, (dict, list)) or not holder:
+                break
+            keys = sorted(holder) if isinstance(holder, dict) else list(range(len(holder)))
+            key = data.draw(st.sampled_from(keys))
+            if not isinstance(holder[key], (dict, list)) or data.draw(st.booleans()):
+                holder[key] = copy.deepcopy(data.draw(st.sampled_from(STRANGE)))
+                break
+            holder = holder[key]
+    check.state += 1
+    patient = {
+        **PATIENT,
+        "identifier": [{"system": "urn:mrn"}, {"value": "1"}],
+        "name": [{"text": "x"}],
+        "gender": "male",
+        "generalPractitioner": [{"reference": "#p"}, {"reference": "Organization/1"}],
+        "contained": [{"resourceType": "Practitioner", "id": "p"}],
+    }
+    for issue in check.issues(patient):
+        assert issue.severity in ("error", "warning", "information")

@@ -17,6 +17,8 @@ CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 
 # Claimed by examples, and not in the package: SDC's.
 ELSEWHERE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire"
+# Derives from a profile of SDC, so that it cannot be applied without its snapshot.
+ON_SDC = CORE + "us-core-questionnaireresponse"
 # `telecom or endpoint` with two telecoms is no boolean: it cannot be evaluated, which is a warning.
 # https://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
 NOT_EVALUATED = "pd-1"
@@ -92,7 +94,21 @@ def test_without_an_element_that_is_required_it_is_not_valid(us_core: UsCore) ->
             if mutant is not None:
                 broken += 1
                 assert errors(us_core, mutant, url), (url, element["id"])
+                if url != ON_SDC:
+                    found = [*validate(mutant), *us_core.by_differential.validate(mutant, url)]
+                    assert any(issue.severity == "error" for issue in found), (url, element["id"])
     assert broken > 700
+
+
+def test_the_differentials_alone_say_the_same(us_core: UsCore) -> None:
+    for resource, url in claims(us_core):
+        found = us_core.by_differential.validate(resource, url)
+        if url == ON_SDC:
+            assert "profile it derives from is not known" in found[0].diagnostics
+        else:
+            # A snapshot has R4's own extensible bindings besides.
+            assert set(found) <= set(us_core.profiles.validate(resource, url)), url
+            assert all(issue.severity != "error" for issue in found)
 
 
 MUTATIONS: list[tuple[str, str, Any, str]] = [

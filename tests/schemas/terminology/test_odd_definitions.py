@@ -46,7 +46,7 @@ def with_content(definition: dict[str, Any]) -> dict[str, Any]:
     return {"url": "u", "content": "complete", **definition}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(definitions, definitions.map(with_content), st.sampled_from(TEXTS))
 def test_any_definition_is_answered(
     value_set: dict[str, Any], system: dict[str, Any], code: str

@@ -371,7 +371,7 @@ def test_near(places: list[tuple[float, float]], asked: list[tuple[float, float,
                 lake.flush()
         for latitude, longitude, kilometres in asked:
             here = vector(latitude, longitude)
-            value = f"{latitude!r}|{longitude!r}|{kilometres!r}|km"
+            value = f"{latitude:.15f}|{longitude:.15f}|{kilometres:.9f}|km"
             found = {v.id for v in lake.search("Location", [("near", value)], strict=True).versions}
             for number, place in enumerate(places):
                 there = vector(*place)
@@ -394,7 +394,17 @@ def test_near_in_other_units_and_at_no_distance(lake: Lake) -> None:
 
     assert ids("0|0") == {"a", "b"} and ids("0|0|1") == ids("0|0|44.4") == {"a"}
     assert ids("0|0|27.7|[mi_i]") == {"a", "b"} == ids("0|0|44500|m") and ids("0|0|27|mi") == {"a"}
-    for wrong in ("0", "91|0", "0|181", "0|0|x", "0|0|-1", "0|0|1|parsec", "0|0|1|km|2", "nan|0"):
+    for wrong in (
+        "0",
+        "91|0",
+        "0|181",
+        "0|0|x",
+        "0|0|-1",
+        "0|0|1|parsec",
+        "0|0|1|km|2",
+        "nan|0",
+        "1_0|0",
+    ):
         with pytest.raises(FhirError):
             ids(wrong)
 
@@ -503,8 +513,8 @@ def test_canonicals_by_their_version(lake: Lake) -> None:
     assert ids("", "|1.2") == {"a"} and ids("", "") == set("abcde")
     with pytest.raises(FhirError):
         ids(":below", "")
-    with pytest.raises(FhirError, match="no canonicals"):
-        lake.search("Observation", [("subject:below", "Patient/1")])
+    with pytest.raises(FhirError, match="has versions or is part of"):
+        lake.search("Coverage", [("beneficiary:below", "Patient/1")])
 
 
 def test_the_part_of_a_multiple_birth(lake: Lake) -> None:
@@ -523,3 +533,72 @@ def test_the_part_of_a_multiple_birth(lake: Lake) -> None:
     assert ids("birthOrderBoolean", "true") == {"a", "b"}
     assert ids("birthOrderBoolean", "false") == {"c"}
     assert ids("birthOrderBoolean:missing", "true") == {"d"}
+
+
+def test_references_to_what_is_part_of_another(lake: Lake) -> None:
+    """house > ward > room > bed, and a circle of two that end as well."""
+    part_of = {"ward": "house", "room": "ward", "bed": "room", "east": "west", "west": "east"}
+    for n, id in enumerate(["house", *part_of]):
+        more = {"partOf": {"reference": f"Location/{part_of[id]}"}} if id in part_of else {}
+        lake.transact([Put({"resourceType": "Location", "id": id, **more})])
+        if n == 3:
+            lake.flush()
+    for id in ["house", *part_of, "unknown"]:
+        where = [{"location": {"reference": f"Location/{id}"}}]
+        lake.transact([Put({"resourceType": "Encounter", "id": id, "location": where})])
+
+    def ids(modifier: str, value: str) -> set[str]:
+        query = [(f"location:{modifier}", value)]
+        return {one.id for one in lake.search("Encounter", query, strict=True).versions}
+
+    assert ids("below", "Location/ward") == {"ward", "room", "bed"} == ids("below", "ward")
+    assert ids("above", "room") == {"room", "ward", "house"} and ids("below", "bed") == {"bed"}
+    assert ids("below", "east") == {"east", "west"} == ids("above", "west")
+    assert ids("below", "bed,west") == {"bed", "east", "west"} and ids("below", "no") == set()
+    # It need not be there to be referred to.
+    assert ids("below", "unknown") == {"unknown"}
+    rooms = lake.search("Location", [("partof:below", "ward")]).versions
+    assert {one.id for one in rooms} == {"room", "bed"}
+    before = lake.t
+    lake.transact([Put({"resourceType": "Location", "id": "room"})])
+    assert ids("below", "ward") == {"ward"} and ids("below", "room") == {"room", "bed"}
+    query = [("location:below", "ward")]
+    assert lake.search("Encounter", query, at=before).total == 3
+    for wrong in ("Patient/1", "http://example.org/Location/1", "a b"):
+        with pytest.raises(FhirError):
+            ids("below", wrong)
+
+
+_PARAMS = {
+    "Observation": ["code", "code:of-type", "code:text", "date", "value-quantity", "subject",
+                    "code-value-quantity", "code-value-date", "code-value-string", "_profile:below",
+                    "subject:below", "subject:identifier", "_text", "combo-code-value-concept"],
+    "Patient": ["name", "name:exact", "phonetic", "age", "birthdate", "identifier:of-type", "_id",
+                "_lastUpdated", "birthOrderBoolean", "link:Patient"],
+    "Location": ["near", "near:missing"],
+    "QuestionnaireResponse": ["questionnaire:below", "questionnaire:above", "questionnaire"],
+    "MolecularSequence": ["chromosome-variant-coordinate", "window-end"],
+    "DocumentReference": ["relationship"],
+}  # fmt: skip
+_PIECES = st.lists(
+    st.sampled_from([
+        *"|$,\\()\"'%_*?;<>=.-+/ #", "ge", "1", "9e999", "-0", "2020-02-30", "T10:00", "null",
+        "and", "not", "a", UCUM, "mg", "http://x/y", "Patient/1", "urn:uuid:", "\0", "é",
+        "\U0001f600", "1e-9", "99999999999999999999",
+    ]),
+    max_size=7,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_whatever_is_asked_is_answered_or_refused(lake: Lake, data: st.DataObject) -> None:
+    value = {"value": Decimal(1), "system": UCUM, "code": "mg"}
+    lake.transact([Put({"resourceType": "Observation", "id": "o", "valueQuantity": value})])
+    for _ in range(20):
+        kind = data.draw(st.sampled_from(sorted(_PARAMS)))
+        name = data.draw(st.sampled_from(_PARAMS[kind]))
+        try:
+            lake.search(kind, [(name, data.draw(_PIECES | st.text(max_size=9)))])
+        except FhirError as failure:
+            assert failure.category in ("value", "not-supported", "invalid"), failure
