@@ -2,11 +2,13 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+CLIENTS := .venv-clients/.installed
+NODE_CLIENTS := tests/clients/node
 DATA ?= data
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types imports format bench clean
+.PHONY: help install demo serve test clients lint types imports format bench clean
 
 help: ## list every target
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,7 +28,16 @@ demo: $(STAMP) ## see the whole lake at work, from nothing (a few minutes)
 serve: $(STAMP) ## run the service on http://127.0.0.1:8080 (DATA=folder PORT=number)
 	$(BIN)/chartlake serve --data $(DATA) --port $(PORT)
 
-test: $(STAMP) ## run all tests (COV=1: with coverage of the four packages, a third slower)
+$(CLIENTS): tests/clients/python/requirements.txt $(NODE_CLIENTS)/package-lock.json
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@if command -v npm >/dev/null; then npm ci --silent --ignore-scripts --omit=optional --omit=peer --legacy-peer-deps --prefix $(NODE_CLIENTS); \
+	else echo "Without Node.js 20 the JavaScript clients are not tested."; fi
+	@touch $(CLIENTS)
+
+clients: $(CLIENTS) ## install the FHIR clients that the tests run against the service
+
+test: $(STAMP) $(CLIENTS) ## run all tests (COV=1: with coverage of the four packages, a third slower)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(COV),--cov --cov-report=term)
 
 lint: $(STAMP) imports ## check style and the import contracts
@@ -47,5 +58,5 @@ bench: $(STAMP) ## run every benchmark (bench/README.md)
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv, caches and the demonstration's lake
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo-lake dist
+	rm -rf .venv .venv-clients $(NODE_CLIENTS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo-lake dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,8 @@ Method    `patient`: Observations of one patient, of one code, since a date, sor
           page; `value`: code and value-quantity; `name`: a prefix of a name; `chain`:
           subject:Patient.birthdate with a code; `has`: _has:Observation:patient:code;
           `revinclude`: a patient with the encounters that refer to it. Each request asks for
-          another patient, year or prefix. `--clients` threads; wall time of requests in ms.
+          another patient, year or prefix. `--clients` threads; wall time of requests, and
+          CPU time of the server for one (other work on the machine counts less), in ms.
           `--writes`: a client creates Observations meanwhile and looks each up right after.
           Run: python bench/search.py [--patients 1000 4000 …] [--seconds S] [--save]
 """
@@ -118,9 +119,16 @@ class Client:
         return response.status, response.read()
 
 
-def measured(url: str, ask: Ask, clients: int, seconds: float) -> dict[str, Any]:
-    """Rate and latencies of one question."""
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(url: str, ask: Ask, clients: int, seconds: float, pid: int) -> dict[str, Any]:
+    """Rate, latencies and CPU time of the server for one question."""
     waits: list[float] = []
+    used = cpu_s(pid)
     begun = time.perf_counter()
     deadline = begun + seconds
     failures: list[str] = []
@@ -145,13 +153,14 @@ def measured(url: str, ask: Ask, clients: int, seconds: float) -> dict[str, Any]
         one.join()
     if failures:
         raise SystemExit(failures[0])
-    wall = time.perf_counter() - begun
+    wall, used = time.perf_counter() - begun, cpu_s(pid) - used
     waits.sort()
     return {
         "requests": len(waits),
         "per_s": round(len(waits) / wall),
         "p50_ms": round(statistics.median(waits) * 1e3, 2),
         "p95_ms": round(waits[len(waits) * 95 // 100] * 1e3, 2),
+        "server_cpu_ms": round(used / len(waits) * 1e3, 2),
     }
 
 
@@ -203,16 +212,16 @@ def of_size(folder: Path, patients: int, arguments: argparse.Namespace) -> list[
     rows = []
     try:
         for name, ask in questions(ids).items():
-            measured(url, ask, arguments.clients, arguments.seconds / 4)  # Warm.
+            measured(url, ask, arguments.clients, arguments.seconds / 4, process.pid)  # Warm.
             row = {"patients": patients, "resources": resources, "what": name}
-            rows.append(row | measured(url, ask, arguments.clients, arguments.seconds))
+            rows.append(row | measured(url, ask, arguments.clients, arguments.seconds, process.pid))
         if arguments.writes:
             stop, written = threading.Event(), []
             writer = threading.Thread(target=lambda: written.append(writing(url, ids[0], stop)))
             writer.start()
             ask = questions(ids)["patient"]
             row = {"patients": patients, "resources": resources, "what": "patient, under writes"}
-            rows.append(row | measured(url, ask, arguments.clients, arguments.seconds))
+            rows.append(row | measured(url, ask, arguments.clients, arguments.seconds, process.pid))
             stop.set()
             writer.join()
             if not written:

@@ -223,6 +223,8 @@ def changed_entry(done: Done, wanted: Preferences) -> bytes:
         response.update(_versioned(version))
     if done.issues or wanted.returns == "OperationOutcome":
         issues = list(done.issues)
+        if wanted.returns == "OperationOutcome":
+            issues += done.advice
         if done.deleted > 1:
             text = f"{done.deleted} resources were deleted."
             issues.insert(0, Issue("information", "informational", text))

@@ -50,9 +50,8 @@ def change_response(done: Done, request: Request, base: str) -> Response:
     """
     version = done.version
     if version is not None and not version.deleted:
-        return write_response(
-            version, request, base, created=done.status == 201, issues=done.issues
-        )
+        issues = [*done.issues, *done.advice]
+        return write_response(version, request, base, created=done.status == 201, issues=issues)
     headers = version_headers(version) if version is not None and done.deleted == 1 else {}
     if preferences(request.headers).returns != "OperationOutcome" and done.deleted < 2:
         return Response(b"", 204, headers)

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -25,9 +26,9 @@ from schemas.structure import RESOURCE_TYPES
 from service.content_negotiation import negotiated
 from service.context import Context
 from service.interactions import create, read, search, vread
+from service.loop_costs import THREADS, LoopCosts
 from service.representation import REPRESENTATION_PARAMETERS
 from service.request_body import fhir_body
-from service.search_costs import THREADS, SearchCosts
 from service.whole_number import whole_number
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -52,7 +53,7 @@ class DirectRoutes:
         self._context = context
         # What is read from another machine would hold up all others.
         self._at_once = context.lake.reads_locally
-        self._costs = SearchCosts()
+        self._costs = LoopCosts()
         self._threads: CapacityLimiter | None = None
 
     def find(self, scope: Scope) -> Answer | None:
@@ -94,7 +95,7 @@ class DirectRoutes:
         if any(name in REPRESENTATION_PARAMETERS for name, _ in params):
             return None
         lake = self._context.lake
-        kind = self._costs.kind(resource_type, params)
+        kind = ("search", resource_type, *(name for name, _ in params))
 
         async def answer(request: Request) -> Response:
             def found() -> Response:
@@ -128,9 +129,17 @@ class DirectRoutes:
         if not 0 < length <= MAX_BODY_BYTES:
             return None
 
+        kind = ("create", resource_type)
+
         async def answer(request: Request) -> Response:
             body = await fhir_body(request)
-            return await create.create_soon(resource_type, body, self._context, request)
+            if self._costs.is_short(kind):
+                return await create.create_soon(resource_type, body, self._context, request)
+
+            def done() -> Response:
+                return create.create(resource_type, body, self._context, request)
+
+            return await run_in_threadpool(self._costs.measured, kind, done)
 
         return answer
 

@@ -20,7 +20,7 @@ from service.direct import Answer, DirectRoutes
 from service.errors import failure_response, unexpected
 from service.overload import Overload
 from service.purpose import purpose_of
-from service.representing import Representing
+from service.representing import Representing, in_asked_form
 from service.request_limits import refuse_oversized
 
 # Patient data is not for caches, nor for guessing browsers.
@@ -44,6 +44,7 @@ class Edge:
     ) -> None:
         """`routes` lets no exception out; all others are what is done around them."""
         self.routes = routes
+        self._representing = Representing(routes)
         self.direct = direct
         self.recorder = recorder
         self.authentication = authentication
@@ -76,7 +77,8 @@ class Edge:
         try:
             answer = self._admitted(scope)
             if answer is None:
-                await self._routed(self.routes, scope, receive, sender)
+                sender.routed_scope = routed = _as_routed(scope)
+                await self._representing(routed, receive, sender.message)
                 return
             response = await answer(Request(scope, receive))
         except FhirError as failure:
@@ -87,16 +89,9 @@ class Edge:
             response = failure_response(unexpected(failure))
         if sender.has_begun:
             return  # Nothing else can be said any more: the connection is closed by the server.
-        if response.status_code < 400:
-            await sender.whole(response)
-        else:
-            # Failures have the form that was asked for, too.
-            await self._routed(response, scope, receive, sender)
-
-    async def _routed(self, app: ASGIApp, scope: Scope, receive: Receive, sender: _Sender) -> None:
-        inner = _as_routed(scope)
-        sender.routed_scope = inner
-        await Representing(app)(inner, receive, sender.message)
+        if response.status_code >= 400:
+            response = in_asked_form(response, scope)
+        await sender.whole(response)
 
     def _admitted(self, scope: Scope) -> Answer | None:
         """The short way to an answer, if there is one. Raises FhirError for who may not ask."""

@@ -35,25 +35,43 @@ class Representing:
         if parts is None:
             await self.app(scope, receive, send)
             return
-        accept = ",".join(Headers(scope=scope).getlist("accept"))
-        query = scope["query_string"]
-        params = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
+        params, accept = _wishes(scope)
         target = Target.of(scope["method"], parts)
         try:
             holder = Holder(asked(params, accept, target), accept, target, nested=self.nested)
         except FhirError as failure:
-            response = outcome_response(failure)
-            form = refusal_form(params, accept)
-            body = represent(bytes(response.body), form, Target())
-            await Response(body, response.status_code, media_type=form.media_type)(
-                scope, receive, send
-            )
+            await in_asked_form(outcome_response(failure), scope)(scope, receive, send)
             return
         holder.put(scope)
         if holder.asked.is_plain and not (parts and parts[-1] == "_search"):
             await self.app(scope, receive, send)
             return
         await self.app(scope, receive, _Answer(holder, scope, receive, send))
+
+
+def in_asked_form(failure: Response, scope: Scope) -> Response:
+    """A failure (an OperationOutcome in JSON) in the form that was asked for, as far as it can be.
+
+    For who is refused before it is known what he wants, or because of it.
+    """
+    if _below_fhir(scope) is None:
+        return failure
+    form = refusal_form(*_wishes(scope))
+    if form.is_plain:
+        return failure
+    try:
+        body = represent(bytes(failure.body), form, Target())
+    except FhirError:
+        return failure  # What XML cannot say is told in JSON.
+    headers = {k: v for k, v in failure.headers.items() if not k.startswith("content-")}
+    return Response(body, failure.status_code, headers, media_type=form.media_type)
+
+
+def _wishes(scope: Scope) -> tuple[list[tuple[str, str]], str]:
+    """The parameters of the address, and `Accept`."""
+    query = scope["query_string"]
+    params = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
+    return params, ",".join(Headers(scope=scope).getlist("accept"))
 
 
 class _Answer:

@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from schemas.fhir_xml_parser import from_xml
-from schemas.outcomes import error
+from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes
 
 FHIR_JSON_TYPES = frozenset(
@@ -51,11 +51,8 @@ async def read_limited(request: Request, limit_bytes: int) -> bytes:
             "http.Content-Encoding",
         )
     declared = request.headers.get("content-length", "")
-    too_large = error(
-        "too-large", f"The request body is larger than the {limit_bytes:,} bytes accepted here."
-    )
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > limit_bytes:
-        raise too_large
+        raise _too_large(limit_bytes)
     chunks: list[bytes] = []
     size = 0
     began = asyncio.get_running_loop().time()
@@ -64,7 +61,7 @@ async def read_limited(request: Request, limit_bytes: int) -> bytes:
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit_bytes:
-                    raise too_large
+                    raise _too_large(limit_bytes)
                 chunks.append(chunk)
                 if len(chunks) > 1:
                     patience.reschedule(began + PATIENCE_S + size / SLOWEST_BYTES_PER_S)
@@ -76,9 +73,15 @@ async def read_limited(request: Request, limit_bytes: int) -> bytes:
     try:
         return await run_in_threadpool(_unpacked, body, limit_bytes)
     except OverflowError:
-        raise too_large from None
+        raise _too_large(limit_bytes) from None
     except zlib.error:
         raise error("invalid", "The request body is not gzip, or not all of it.") from None
+
+
+def _too_large(limit_bytes: int) -> FhirError:
+    return error(
+        "too-large", f"The request body is larger than the {limit_bytes:,} bytes accepted here."
+    )
 
 
 def _unpacked(body: bytes, limit_bytes: int) -> bytes:

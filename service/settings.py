@@ -159,6 +159,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("sql_max_rows", 100_000, "Most rows one SQL query returns; more is said to be cut."),
 )
 
+# Settings that may be written as a list of texts; in one text they are apart by white space.
+_LISTS = frozenset({"default_profiles"})
 _CHOICES = {
     "administrative_references": ("logical", "refuse"),
     "conditional_delete": ("single", "multiple"),
@@ -329,6 +331,10 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         if number < 0:
             raise SettingError(f"{where}: {setting.name} must not be negative")
         return number
+    if setting.name in _LISTS and isinstance(value, list):
+        value = " ".join(str(one) for one in value)
+    if isinstance(value, (list, dict)):
+        raise SettingError(f"{where}: {setting.name} must be one text")
     return str(value)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -211,35 +210,22 @@ class Lake(LakeUpkeep):
 
         Raises FhirError as a strict `search`, and `invalid` for what is no criterion.
         """
-        conditions.check_condition(params, resource_type)
-        t = self.t
-        type_number = self._terms.id(resource_type)
-        unsettled = conditions.unsettled_guard(resource_type, type_number, params)
-        recent = self._writer.recent
-        # What is in the index already is enough, unless what is not may be a match.
-        for since_t in dict.fromkeys((min(self._writer.indexed_t, t), t)):
-            guard = replace(unsettled, since_t=since_t)
-            if since_t < t and recent.overtakes(guard):
-                continue
-            found = self._all_matches(resource_type, params, limit, since_t)
-            ids = unsettled.ids.union(pack(version.id) for version in found)
-            guard = replace(guard, ids=ids)
-            if since_t == t or not recent.overtakes(guard):
-                break
-        return Matches(found, guard)
 
-    def _all_matches(
-        self, resource_type: str, params: Sequence[tuple[str, str]], limit: int, t: int
-    ) -> list[Version]:
-        found: list[Version] = []
-        following: list[tuple[str, str]] = []
-        while True:
-            more = [("_count", str(min(limit - len(found), 1000))), ("_total", "none"), *following]
-            page = self.search(resource_type, [*params, *more], strict=True, at=t, audit_log=False)
-            found += page.versions
-            if page.next is None or len(found) >= limit:
-                return found
-            following = [("_cursor", page.next)]
+        def search(more: Sequence[tuple[str, str]], t: int) -> Page:
+            return self.search(resource_type, [*params, *more], strict=True, at=t, audit_log=False)
+
+        trail = audit_trail.current()
+        if trail is not None:
+            trail.asked_by(resource_type, (name for name, _ in params))
+        return conditions.find(
+            conditions.Question(resource_type, tuple(params), limit),
+            self._terms.id(resource_type),
+            self.t,
+            self._writer,
+            self._matches,
+            search,
+            lambda id, t: self.read(resource_type, id, at=t),
+        )
 
     def guard(self, version: Version, t: int) -> Guard:
         """The guard of a version that was read as of commit `t`: that it stays the current one."""
@@ -378,7 +364,7 @@ class Lake(LakeUpkeep):
         query = parse_types(
             types, params, strict=strict, known=known, limits=limits, within=scope.within(types)
         )
-        question = search.question_of(scope, params)
+        question = search.question_of(scope, params, query.ignored)
         position = None
         if query.cursor is not None:
             position = self._cursors.read(query.cursor, question)

@@ -24,6 +24,7 @@ from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.canonicals import Canonicals
 from storage.commit_gate import CommitGate
 from storage.compaction import Compactor
+from storage.conditions import KnownMatches
 from storage.erase.eraser import Eraser
 from storage.erase.remnants import Remnants
 from storage.flush import Flusher
@@ -114,6 +115,7 @@ class OpenLake:
         self._audit_events = AuditEvents(self._keystore.lake_id, self._cursors)
         self._hot_tables = HotTables(self._terms)
         self._gate = CommitGate()
+        self._matches = KnownMatches()
         self.jobs = Jobs(self._database, lambda work: self._writer.run(work))
         self.key_copies = KeyCopies(self.folder.keystore)
         self._index = FlushedIndex()
@@ -159,6 +161,7 @@ class OpenLake:
         eraser.listeners.append(lambda _erased: self._listings.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())
         eraser.listeners.append(lambda _erased: writer.recent.forget())
+        eraser.listeners.append(lambda _erased: self._matches.forget())
         eraser.listeners.append(self._forget_definitions)
         try:
             flusher.start()

@@ -179,8 +179,13 @@ class SearchDefinitions:
             if not gone and not added:
                 return
             found = {id: one for id, one in known.items() if id in current and id not in added}
+            resources = {}
+            for id in list(added):
+                try:
+                    resources[id] = read(id)
+                except FhirError:  # Damaged: looked at again when the lake is opened next.
+                    del added[id]
             # Components may be of parameters that come later in the order of ids.
-            resources = {id: read(id) for id in added}
             for id, resource in sorted(
                 resources.items(), key=lambda pair: pair[1].get("type") == "composite"
             ):

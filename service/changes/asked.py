@@ -85,13 +85,15 @@ class Done(NamedTuple):
     """What became of a change: the version stored, deleted or matched (None: there is none).
 
     `status`: 201 created, 200, or 204 deleted; `issues`: what the client should know of it.
-    `deleted`: how many resources a delete has hidden.
+    `deleted`: how many resources a delete has hidden. `advice`: what validation has to say of what
+    is valid, for who asks (`Prefer: return=OperationOutcome`).
     """
 
     version: Version | None
     status: int
     issues: Sequence[Issue] = ()
     deleted: int = 0
+    advice: Sequence[Issue] = ()
 
     @property
     def stored(self) -> Version:

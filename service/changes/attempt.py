@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.ids import parse_reference
 from schemas.outcomes import FhirError, Issue, error
 from schemas.validate import MAX_ISSUES
+from schemas.validation_mark import is_marked
 from service.changes.asked import Change, Done, located
 from service.changes.references import References
 from service.reference_integrity import EXISTING, Key, ReferenceIntegrity
@@ -40,6 +41,7 @@ class Step:
     put: Mapping[str, Any] = field(default_factory=dict)
     deletes: Sequence[Delete] = ()
     issues: list[Issue] = field(default_factory=list)
+    advice: Sequence[Issue] = ()
 
 
 class Attempt:
@@ -138,7 +140,11 @@ class Attempt:
             step.resource = resource
             pending[change.resource_type, step.id] = resource
             try:
-                step.issues += self.ingest.check(resource, change.resource_type, prefix)
+                found = self.ingest.check(resource, change.resource_type, prefix)
+                if found and is_marked(resource):
+                    step.issues += found
+                else:
+                    step.advice = found
             except FhirError as failure:
                 if not self.bundle:
                     raise
@@ -242,7 +248,7 @@ def _done(step: Step, version: Version) -> Done:
     if version.deleted:
         return Done(version, 204, step.issues, len(step.deletes))
     created = version.version_id == 1
-    return Done(version, 201 if created else 200, step.issues)
+    return Done(version, 201 if created else 200, step.issues, advice=step.advice)
 
 
 def _answer(step: Step) -> Done:

@@ -59,5 +59,9 @@ def _store(ctx: Context, resource: dict[str, Any], request: Request) -> Response
         ctx.ingest.require(encounters[0]["reference"], "DocumentReference.context.encounter[0]")
     created = ctx.ingest.create(resource)
     return write_response(
-        created.stored, request, ctx.base(request), created=True, issues=created.issues
+        created.stored,
+        request,
+        ctx.base(request),
+        created=True,
+        issues=[*created.issues, *created.advice],
     )

@@ -233,10 +233,12 @@ def _concept_cells(value: Any, found: _Found) -> tuple[tuple[Cells, ...], tuple[
     codings, words = value.get("coding"), text_of(value.get("text"))
     for coding in codings if type(codings) is list else ():
         if type(coding) is dict:
-            system, code = text_of(coding.get("system")), text_of(coding.get("code"))
-            text = text_of(coding.get("display"))
-            if system or code or text:
-                cells.append((code or "", found.intern(system) if system else 0))
+            system, code, text = coding.get("system"), coding.get("code"), coding.get("display")
+            # As `text_of`, without the calls.
+            system = system if type(system) is str and system else None
+            code = code if type(code) is str else ""
+            if system or code or text_of(text):
+                cells.append((code, found.intern(system) if system else 0))
             if text == words:
                 words = None
     if words:

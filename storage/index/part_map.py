@@ -19,6 +19,9 @@ from storage.index.probe import Probe
 
 _HEAD_BYTES = 8
 
+# So few parts are asked themselves as fast.
+_FEW_PARTS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -64,6 +67,8 @@ class PartMap:
 
     def with_value(self, probe: Probe, directory: Callable[[Part], Directory]) -> np.ndarray:
         """Which parts may have an entry that a probe asks for; `directory` reads that of a part."""
+        if len(self.parts) <= _FEW_PARTS:
+            return np.ones(len(self.parts), bool)
         key = (probe.kind, probe.p)
         first, kind = next(iter(BY_TYPE[probe.kind].VALUES.items()))
         blocks = self._blocks.get(key)

@@ -35,9 +35,13 @@ class _Window(NamedTuple):
     total: int
 
 
-def question_of(scope: Scope, params: Params) -> list[str]:
-    """What a cursor must not be moved to: where and what is searched, not the page's size."""
-    others = (f"{name}={value}" for name, value in params if name not in CONTROL)
+def question_of(scope: Scope, params: Params, ignored: Sequence[str]) -> list[str]:
+    """What a cursor must not be moved to: where and what is searched, not the page's size.
+
+    Links to further pages have no parameters that were `ignored`.
+    """
+    without = {*CONTROL, *ignored}
+    others = (f"{name}={value}" for name, value in params if name not in without)
     sort = [value for name, value in params if name == "_sort"]
     return ["search", *scope.texts(), *sorted(others), "_sort", *sort[:1]]
 

@@ -71,14 +71,15 @@ def test_all_examples_are_valid_round_trip_and_can_be_indexed() -> None:
             assert parse_resource(body) == resource
             assert canonical_bytes(parse_resource(body)) == body
             assert _EXACT.encode(from_xml(to_xml(resource))) == _EXACT.encode(resource)
-            for kind in ("true", "text", "data"):
-                keep = summary(kind)
-                assert keep is not None
-                assert len(validate(keep(resource))) <= len(validate(resource))
             extract(resource)
             flatten(resource)
             patient_ids(resource)
-            if found := validate(resource):
+            found = validate(resource)
+            for kind in ("true", "text", "data"):
+                keep = summary(kind)
+                assert keep is not None
+                assert len(validate(keep(resource))) <= len(found)
+            if found:
                 refused[name] = " ".join(place for one in found for place in one.expression)
             elif errors := [one for one in issues(resource) if one.severity == "error"]:
                 breaking[name] = " ".join(one.diagnostics for one in errors)

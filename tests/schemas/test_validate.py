@@ -227,3 +227,18 @@ def test_texts_do_not_repeat_content() -> None:
 @pytest.mark.parametrize("resource", [{}, {"resourceType": 1}, {"resourceType": None}])
 def test_no_type_no_crash(resource: dict[str, Any]) -> None:
     assert [code for code, _ in _issues(resource)] == ["structure"]
+
+
+def test_types_that_r4b_changed_are_those_of_r4() -> None:
+    evidence = {
+        "resourceType": "Evidence",
+        "status": "draft",
+        "exposureBackground": {"reference": "EvidenceVariable/1"},
+    }
+    assert validate(evidence) == []
+    of_r4b = {"resourceType": "Evidence", "status": "draft", "variableDefinition": [{}]}
+    places = {place for issue in validate(of_r4b) for place in issue.expression}
+    assert {"Evidence.variableDefinition", "Evidence.exposureBackground"} <= places
+    product = {"resourceType": "MedicinalProduct", "name": [{"productName": "x"}]}
+    assert validate(product) == []
+    assert validate({"resourceType": "MedicinalProductDefinition"}) != []

@@ -201,6 +201,10 @@ def test_tokens_are_asked_for_on_both_ways(serve: Callable[..., Served], tmp_pat
         assert refused.headers["www-authenticate"] == "Bearer"
     refused = one.http.post("/fhir/Patient", content=b"{}", headers=FHIR)
     assert refused.status_code == 401
+    xml = one.http.get("/fhir/Patient/p", headers={"Accept": "application/fhir+xml"})
+    assert xml.status_code == 401 and xml.content.startswith(b"<?xml")
+    assert xml.headers["www-authenticate"] == "Bearer"
+    assert one.http.get("/fhir/Patient/p?_format=nothing").status_code == 401
     known = {"Authorization": f"Bearer {token}", "X-Request-Id": "k"}
     assert one.http.get("/fhir/Patient/p", headers=known).status_code == 404
     assert {event[2] for event in events(one.lake, "r")} == {"anonymous"}

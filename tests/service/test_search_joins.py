@@ -187,6 +187,9 @@ def test_what_is_not_applied_is_said(service: Service, ward: dict[str, str]) -> 
     assert outcome["search"]["mode"] == "outcome"
     assert outcome["resource"]["issue"][0]["expression"] == ["_totalMethod"]
     assert "_totalMethod" not in next_of(page, "self")
+    paged = service.http.get("/fhir/Patient?family=joined&_count=1&_totalMethod=count").json()
+    rest = service.http.get(next_of(paged)).json()
+    assert len(names(ward, paged) + names(ward, rest)) == 2
     page = service.http.get(url + "&_count=5000").json()
     assert "search_max_count" in str(page["entry"][-1]["resource"]["issue"])
     counted = service.http.get(url + "&_summary=count&_sort=birthdate").json()

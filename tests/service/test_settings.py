@@ -42,3 +42,18 @@ def test_wrong_config_is_refused(tmp_path: Path, line: str) -> None:
     config.write_text(line)
     with pytest.raises(SettingError):
         load_settings(environ={}, config_file=config)
+
+
+def test_lists_are_for_settings_that_are_lists(tmp_path: Path) -> None:
+    file = tmp_path / "chartlake.toml"
+    file.write_text('default_profiles = ["http://a", "http://b"]\n')
+    assert load_settings(environ={}, config_file=file).default_profiles == "http://a http://b"
+    file.write_text('data = ["a", "b"]\n')
+    with pytest.raises(SettingError, match="data must be one text"):
+        load_settings(environ={}, config_file=file)
+
+
+@pytest.mark.parametrize("name", ["validation", "reference_integrity"])
+def test_levels_have_names(name: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} must be"):
+        load_settings({name: "lax"}, environ={})

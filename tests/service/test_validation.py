@@ -167,6 +167,14 @@ def test_in_bundles_the_entry_is_named(opened: Open) -> None:
     response = client.post("/fhir", content=canonical_bytes({**bundle, "type": "batch"}))
     statuses = [entry["response"]["status"][:3] for entry in response.json()["entry"]]
     assert statuses == ["201", "422"]
+    # Warnings of what is valid are for who asks.
+    unknown = {"resourceType": "Patient", "meta": {"profile": ["http://x.org/unknown"]}}
+    entries[1] = {"resource": unknown, "request": {"method": "POST", "url": "Patient"}}
+    for prefer, told in (("return=minimal", False), ("return=OperationOutcome", True)):
+        body = canonical_bytes(bundle)
+        response = client.post("/fhir", content=body, headers={"Prefer": prefer})
+        outcomes = ["outcome" in entry["response"] for entry in response.json()["entry"]]
+        assert outcomes[1] is told
     # Resources in a Bundle that is stored as such are held to their claims too.
     document = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": CLAIM}]}
     response = client.post("/fhir/Bundle", content=canonical_bytes(document))

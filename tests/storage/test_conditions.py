@@ -69,6 +69,28 @@ def test_a_version_that_was_read_stays_current(lake: Lake) -> None:
         lake.transact([Put(known)], guards=[guard])
 
 
+def test_known_answers_are_those_of_now(lake: Lake) -> None:
+    asked = [("identifier", "known")]
+    assert lake.find("Patient", asked).versions == lake.find("Patient", asked).versions == []
+    first = patient("known")
+    lake.transact([Put(first)])
+    for version in (1, 2):
+        for _ in range(2):
+            (match,) = lake.find("Patient", asked).versions
+            assert (match.id, match.version_id) == (first["id"], version)
+        lake.transact([Put(first)])
+    lake.transact([Delete("Patient", first["id"])])
+    assert lake.find("Patient", asked).versions == lake.find("Patient", asked).versions == []
+
+
+def test_nothing_erased_is_known(lake: Lake) -> None:
+    erased = patient("erased")
+    lake.transact([Put(erased)])
+    assert lake.find("Patient", [("identifier", "erased")]).versions
+    lake.erase([("Patient", erased["id"])], reason="test")
+    assert not lake.find("Patient", [("identifier", "erased")]).versions
+
+
 def test_a_condition_over_other_types_is_overtaken_by_any(lake: Lake) -> None:
     found = lake.find("Patient", [("identifier:not", "urn:s|1")])
     lake.transact([Put({"resourceType": "Basic", "id": "b2"})])
@@ -146,7 +168,13 @@ def test_a_changed_answer_is_never_missed(
             lake.transact([Delete("Patient", one) if isinstance(one, str) else Put(one)])
         except FhirError as failure:
             assert failure.category == "not-found"
+    # Found anew, or known from before: the same.
     now = {(v.id, v.version_id) for v in lake.find("Patient", params, limit=5000).versions}
+    narrowed = [*params, ("_id", "h1,h2,h3")]
+    searched = {
+        (v.id, v.version_id) for v in lake.search("Patient", narrowed, strict=True).versions
+    }
+    assert {one for one in now if one[0] in ("h1", "h2", "h3")} == searched
     if now != seen:
         with pytest.raises(OvertakenError):
             lake.transact([Put({"resourceType": "Basic", "id": "h"})], guards=[found.guard])
@@ -222,3 +250,20 @@ def test_who_is_alone_waits_for_others_and_they_for_it() -> None:
     for thread in (first, third, second):
         thread.join(10)
     assert order == ["committed", "alone", "later"]
+
+
+def test_that_a_resource_stands_holds_until_the_commit(lake: Lake) -> None:
+    lake.transact([Put({"resourceType": "Patient", "id": "p"})])
+    before = lake.t
+    assert lake.standing("Patient", "none", at=before) is None
+    assert lake.standing("Observation", "p", at=before) is None
+    guard = lake.standing("Patient", "p", at=before)
+    assert guard is not None
+    lake.transact([Put({"resourceType": "Basic", "id": "b"})], guards=[guard])
+    lake.transact([Delete("Patient", "p")])
+    with pytest.raises(OvertakenError):
+        lake.transact([Put({"resourceType": "Basic", "id": "b"})], guards=[guard])
+    assert lake.standing("Patient", "p", at=lake.t) is None
+    assert lake.standing("Patient", "p", at=before) is not None
+    lake.flush()
+    assert lake.standing("Basic", "b", at=lake.t) is not None

@@ -269,3 +269,31 @@ def test_a_backup_that_was_broken_off_is_none_and_its_files_are_used(
 
 def _full(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_search_parameters_that_were_added_come_back(
+    lake: Lake, patient: Make, tmp_path: Path, anew: bool
+) -> None:
+    lake.transact([Put(patient("p", name=[{"given": ["Ann"]}]))])
+    definition = {
+        "resourceType": "SearchParameter",
+        "id": "first-name",
+        "url": "http://example.org/SearchParameter/first-name",
+        "status": "active",
+        "code": "first-name",
+        "base": ["Patient"],
+        "type": "string",
+        "expression": "Patient.name.given.first()",
+    }
+    lake.transact([Put(definition)])
+    lake.flush()
+    lake.reindex()
+    lake.backup(tmp_path / "backups")
+    if anew:
+        lake.renew_keys()
+    report = bring_back(tmp_path / "lake", tmp_path / "backups", tmp_path / "restored")
+    assert report.rebuilt == anew
+    with reopened(tmp_path / "lake", tmp_path / "restored") as restored:
+        assert restored.search("Patient", [("first-name", "ann")], strict=True).total == 1
+        assert restored.verify() == []

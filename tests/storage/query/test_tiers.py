@@ -266,7 +266,7 @@ def pages(lake: Lake, resource_type: str, params: list[tuple[str, str]], at: int
         page = lake.search(resource_type, [*params, ("_cursor", page.next)], at=at, strict=True)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, st.data())
 def test_both_tiers_answer_alike(steps: list[tuple[str, Any]], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory(prefix="chartlake-test-") as name, small_parts():
