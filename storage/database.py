@@ -56,7 +56,7 @@ from storage import (
 )
 from storage.private_files import create_file, folder_lock
 
-LAYOUT = 2
+LAYOUT = 3
 
 _READER_CACHE_KIB = 16 * 1024
 _WRITER_CACHE_KIB = 64 * 1024
