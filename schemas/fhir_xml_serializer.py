@@ -82,12 +82,16 @@ class _Writer:
         attributes = attributes_of(kind)
         names = TYPES[kind].json_names
         seen = 0
-        for key, (_, of) in names.items():
+        for key, (element, of) in names.items():
             value = node.get(key)
             extra = node.get(f"_{key}")
             if value is None and extra is None:
                 continue
             seen += (key in node) + (f"_{key}" in node)
+            for given in (value, extra):
+                if given is not None and isinstance(given, list) is not element.many:
+                    problem = "is not an array" if element.many else "is an array"
+                    raise _refusal(f"{place}.{key}", problem)
             if key in attributes:
                 if extra is not None:
                     raise _refusal(f"{place}.{key}", "has extensions, and is an attribute in XML")
@@ -130,8 +134,7 @@ class _Writer:
         if not isinstance(value, list) and not isinstance(extra, list):
             self._primitive(key, kind, value, extra, depth, place)
             return
-        values = value if isinstance(value, list) else []
-        extras = extra if isinstance(extra, list) else []
+        values, extras = value or [], extra or []
         for index in range(max(len(values), len(extras))):
             one = values[index] if index < len(values) else None
             more = extras[index] if index < len(extras) else None
@@ -145,6 +148,8 @@ class _Writer:
                 raise _refusal(place, "has an extension, which a narrative cannot have in XML")
             self.parts.append(self._line(depth) + _narrative(value, place))
             return
+        if value is None and not extra:
+            raise _refusal(place, "has neither a value nor an extension")
         if extra is not None and not isinstance(extra, dict):
             raise _refusal(place, "has something else than an object for its extensions")
         attributes = self._attributes("Element", extra, place) if extra else ""

@@ -117,8 +117,11 @@ _OFF = (
 
 _REASONS = {
     "_query": "no named queries are defined; _filter and operations are there instead",
-    "_filter": "it is not evaluated",
 }
+
+# A language over the other parameters, in which there is nothing to be indexed: the storage reads
+# it (storage.query.filter).
+_LANGUAGE = "_filter"
 
 
 def _applies(described: dict[str, Any], resource_type: str) -> bool:
@@ -201,7 +204,7 @@ def _load() -> tuple[dict[str, dict[str, SearchParam]], list[Unsupported]]:
     unsupported = []
     for resource_type, found in by_type.items():
         for one in described:
-            if not _applies(one, resource_type):
+            if not _applies(one, resource_type) or one["code"] == _LANGUAGE:
                 continue
             param = SearchParam(
                 one["code"],

@@ -178,7 +178,11 @@ def _referenced_contained(resource: Resource, kept: Resource) -> Resource:
     contained = resource.get("contained")
     if not isinstance(contained, list) or "contained" in kept:
         return {}
-    by_id = {one["id"]: one for one in contained if isinstance(one, dict) and "id" in one}
+    by_id = {
+        one["id"]: one
+        for one in contained
+        if isinstance(one, dict) and isinstance(one.get("id"), str)
+    }
     needed: set[str] = set()
     ahead: list[Resource] = [kept]
     while ahead:
@@ -201,9 +205,11 @@ def _local_ids(node: Any) -> Iterator[str]:
 
 def _marked(kept: Resource, resource: Resource) -> Resource:
     """The part in the order of the whole, with the tag SUBSETTED."""
-    meta = dict(kept.get("meta") or {})
+    told = kept.get("meta")
+    meta = dict(told) if isinstance(told, dict) else {}
     if not is_subsetted(kept):
-        meta["tag"] = [*meta.get("tag", ()), dict(SUBSETTED)]
+        tags = meta.get("tag")
+        meta["tag"] = [*(tags if isinstance(tags, list) else ()), dict(SUBSETTED)]
     marked = {key: kept[key] for key in resource if key in kept}
     if "meta" in marked:
         marked["meta"] = meta

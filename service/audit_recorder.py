@@ -62,7 +62,7 @@ class Recording:
             name=asked.name,
             action=asked.action,
             network=_shown(scope, recorder.network),
-            request_id=_request_id(scope),
+            request_id=request_id(scope),
             target=asked.target,
             lists_entities=asked.lists_entities,
         )
@@ -105,7 +105,7 @@ class Recording:
         return None
 
 
-def _request_id(scope: Scope) -> str:
+def request_id(scope: Scope) -> str:
     """The client's own, where it is an id; else one that is made up."""
     given = header(scope, _REQUEST_ID_NAME)
     return given if _REQUEST_ID.fullmatch(given) else f"{_RANDOM.getrandbits(64):016x}"

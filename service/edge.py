@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.outcomes import FhirError
-from service.audit_recorder import REQUEST_ID_HEADER, AuditRecorder, Recording
+from service.audit_recorder import REQUEST_ID_HEADER, AuditRecorder, Recording, request_id
 from service.auth import Authentication
 from service.compression import Compression
 from service.cross_origin import CrossOrigin
@@ -119,6 +119,7 @@ class _Sender:
         "_begun",
         "_edge",
         "_recording",
+        "_request_id",
         "_scope",
         "_send",
         "_start",
@@ -131,6 +132,7 @@ class _Sender:
         self._scope = scope
         self._send = send
         self._recording = recording
+        self._request_id = request_id(scope) if recording is None else recording.trail.request_id
         self._start: Message | None = None
         self._withheld = False
         self._begun = False
@@ -173,16 +175,15 @@ class _Sender:
 
     async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._begun = True
-        added = [*headers, *_HEADERS]
+        added = [*headers, *_HEADERS, (_REQUEST_ID, self._request_id.encode())]
         if self._recording is not None:
             failure = await self._recording.answered(self.routed_scope, status)
-            added.append((_REQUEST_ID, self._recording.trail.request_id.encode()))
             if failure is not None:
                 # An access that cannot be recorded is not answered.
                 self._withheld, self._recording = True, None
-                await _Sender(self._edge, self._scope, self._send, None).whole(
-                    failure_response(failure)
-                )
+                other = _Sender(self._edge, self._scope, self._send, None)
+                other._request_id = self._request_id
+                await other.whole(failure_response(failure))
                 return
         added += self._edge.cross_origin.headers(self._scope)
         await self._send({"type": "http.response.start", "status": status, "headers": added})

@@ -54,8 +54,8 @@ STATUS: dict[str, int] = {
 _HEADERS = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
     # Seconds. Nothing was done, so it may be asked again.
-    "throttled": {"Retry-After": "1"},
-    "unavailable": {"Retry-After": "1"},
+    "throttled": {"Retry-After": "2"},
+    "unavailable": {"Retry-After": "2"},
 }
 
 _CATEGORY_OF_STATUS = {

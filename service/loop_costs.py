@@ -17,9 +17,9 @@ Kind = tuple[str, ...]
 SHORT_S = 0.003
 """Processor time for which one may hold up the others."""
 
-THREADS = 2
-"""For searches that do. More would take turns at the interpreter, each with a cache of its own of
-the database, which the others' commits empty: ten times the work for the same searches."""
+THREADS = 8
+"""For searches that do, or that wait for the index. More would take turns at the interpreter, each
+with a cache of its own of the database, which commits empty: ten times the work were measured."""
 
 # A long one is remembered for some forty short ones of its kind.
 _FADING = 0.9

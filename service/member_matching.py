@@ -24,8 +24,8 @@ def demographics_agree(member: Resource, patient: Resource) -> bool:
         return False
     return any(
         _names_agree(one, other)
-        for one in member.get("name", ())
-        for other in patient.get("name", ())
+        for one in objects(member.get("name"))
+        for other in objects(patient.get("name"))
         if other.get("use") != "anonymous"
     )
 
@@ -39,22 +39,27 @@ def coverages_agree(asked: Resource, stored: Resource) -> bool:
         return True
     return any(
         _identifiers_agree(one, other)
-        for one in asked.get("identifier", ())
-        for other in stored.get("identifier", ())
+        for one in objects(asked.get("identifier"))
+        for other in objects(stored.get("identifier"))
     )
 
 
 def searched_families(member: Resource) -> list[str]:
     """The family names to look for, as they are written."""
-    names = [name.get("family") for name in member.get("name", ())]
+    names = [name.get("family") for name in objects(member.get("name"))]
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def objects(value: object) -> list[Resource]:
+    """The objects of a list. What a datastore stored without looking at it may be anything else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _names_agree(one: Resource, other: Resource) -> bool:
     if _plain(one.get("family")) != _plain(other.get("family")) or not one.get("family"):
         return False
-    mine = [_plain(given) for given in one.get("given", ()) if given]
-    theirs = [_plain(given) for given in other.get("given", ()) if given]
+    mine = [_plain(given) for given in one.get("given") or () if given]
+    theirs = [_plain(given) for given in other.get("given") or () if given]
     return not mine or not theirs or mine[0] == theirs[0]
 
 

@@ -10,9 +10,11 @@ from starlette.types import Scope
 
 from schemas.outcomes import FhirError, error
 
-RETRY_AFTER_S = 1
-
 _EXEMPT = frozenset({"/healthz", "/readyz"})
+
+
+def _is_exempt(scope: Scope) -> bool:
+    return scope["path"].removeprefix(scope.get("root_path", "")) in _EXEMPT
 
 
 class Overload:
@@ -25,7 +27,7 @@ class Overload:
 
     def enter(self, scope: Scope) -> FhirError | None:
         """Count a request; the failure to answer instead (then `leave` is not to be called)."""
-        if self._most and self._under_way >= self._most and scope["path"] not in _EXEMPT:
+        if self._most and self._under_way >= self._most and not _is_exempt(scope):
             return error(
                 "unavailable",
                 f"{self._under_way} requests are being dealt with, the most that this service "

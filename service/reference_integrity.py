@@ -5,9 +5,10 @@ there, or that the same transaction stores; and a resource that others refer to 
 Both still hold when it is committed: what was seen is guarded (`storage.recent_versions`).
 
 Not looked at: absolute URLs, `urn:`s, conditional references, those to contained resources,
-references by identifier, and canonicals. Who refers to a resource is found by R4's search
-parameters, so a reference in an element without one (an extension) does not keep its target from
-being deleted. What was found in notes by the NLP follows its note, and keeps nothing.
+references by identifier, canonicals, and what is within a Bundle or Parameters stored as such.
+Who refers to a resource is found by R4's search parameters, so a reference in an element without
+one (an extension) does not keep its target from being deleted. What was found in notes by the NLP
+follows its note, and keeps nothing.
 https://hl7.org/fhir/R4/http.html#delete, https://hl7.org/fhir/R4/references.html
 """
 
@@ -30,6 +31,8 @@ Key = tuple[str, str]
 
 OFF, EXISTING = "off", "existing"
 
+# What is in them refers to what else is in them, or wherever they came from.
+_OWN_CONTEXT = frozenset({"Bundle", "Parameters"})
 # Who refers to a resource that is to be deleted is looked through so far.
 _REFERRING_LIMIT = 1_000
 
@@ -54,6 +57,8 @@ class ReferenceIntegrity:
         `stored` and `gone`: what the same transaction stores and deletes. `prefix`: where the
         resource stands (`Bundle.entry[3].resource.`).
         """
+        if resource.get("resourceType") in _OWN_CONTEXT:
+            return []
         found = []
         for expression, holder in iter_references(resource):
             key = _target(holder["reference"])
@@ -91,7 +96,7 @@ class ReferenceIntegrity:
     def _referring(self, key: Key) -> Iterator[tuple[Key, str]]:
         """Who refers to a resource, and by which search parameter."""
         value = f"{key[0]}/{key[1]}"
-        for kind in sorted(RESOURCE_TYPES):
+        for kind in sorted(RESOURCE_TYPES - _OWN_CONTEXT):
             for code, param in search_params(kind).items():
                 if param.type != "reference" or (param.targets and key[0] not in param.targets):
                     continue

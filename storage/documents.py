@@ -85,8 +85,17 @@ class DocumentsOf:
 
     def _profiled(self, document: dict[str, Any]) -> bool:
         """By its own profile, or by the format of its content."""
-        formats = {content.get("format", {}).get("code") for content in document["content"]}
-        own = {str(url).partition("|")[0] for url in document.get("meta", {}).get("profile", ())}
+        content, meta = document.get("content"), document.get("meta") or {}
+        formats = {
+            coding.get("code")
+            for one in (content if isinstance(content, list) else ())
+            if isinstance(one, dict)
+            for coding in codings(one.get("format"))
+        }
+        profiles = meta.get("profile")
+        own = {
+            str(url).partition("|")[0] for url in (profiles if isinstance(profiles, list) else ())
+        }
         return any(
             profile in formats or profile.partition("|")[0] in own for profile in self.profiles
         )

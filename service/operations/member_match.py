@@ -12,12 +12,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from schemas.codes import codings
 from schemas.dates import date_range
 from schemas.outcomes import FhirError, Issue, error
 from schemas.validate import validate
 from service.context import Ctx
 from service.ingest import relocated
-from service.member_matching import coverages_agree, demographics_agree, searched_families
+from service.member_matching import coverages_agree, demographics_agree, objects, searched_families
 from service.operations.arguments import Arguments, Given
 from service.operations.parameters import as_parameters
 from service.responses import fhir_resource
@@ -110,7 +111,7 @@ def _matches(view: LakeAt, member: dict[str, Any], coverage: dict[str, Any]) -> 
             candidates += 1
             if candidates > MAX_CANDIDATES:
                 raise _too_many()
-            replaced = any(one.get("type") == "replaced-by" for one in patient.get("link", ()))
+            replaced = any(one.get("type") == "replaced-by" for one in objects(patient.get("link")))
             if replaced or not demographics_agree(member, patient):
                 continue
             if _is_covered(view, patient["id"], coverage):
@@ -147,12 +148,12 @@ def _member_identifier(patient: dict[str, Any], base: str) -> dict[str, Any]:
     """The identifier of type UMB: the patient's own, its member number, else its address here."""
     unique = {"system": _TEMPORARY_CODES, "code": _UNIQUE_MEMBER}
     for code in (_UNIQUE_MEMBER, _MEMBER_NUMBER):
-        for identifier in patient.get("identifier", ()):
-            codings = identifier.get("type", {}).get("coding", [])
-            if identifier.get("value") and any(one.get("code") == code for one in codings):
+        for identifier in objects(patient.get("identifier")):
+            codings_of_it = codings(identifier.get("type"))
+            if identifier.get("value") and any(one.get("code") == code for one in codings_of_it):
                 if code == _UNIQUE_MEMBER:
                     return dict(identifier)
-                return {**identifier, "type": {"coding": [unique, *codings]}}
+                return {**identifier, "type": {"coding": [unique, *codings_of_it]}}
     return {"type": {"coding": [unique]}, "system": f"{base}/Patient", "value": patient["id"]}
 
 

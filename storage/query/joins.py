@@ -131,9 +131,10 @@ class Evaluation:
         found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
         if found is None:
             matches = self.matches(target_type, [inner])
-            ids = self._limited(given, TextSet.of_arrays(matches.id_arrays()))
+            ids = TextSet.of_arrays(matches.id_arrays())
             found = (ids, self._canonicals(matches) if self.has_urls(target_type) else ())
             self._kept.keep(key, found)
+        self._limited(given, found[0])
         return found
 
     def _canonicals(self, matches: Matches) -> tuple[Canonical, ...]:
@@ -145,9 +146,9 @@ class Evaluation:
         key = ("named", resource_type, node, self.t, self.erasures)
         found: TextSet | None = self._kept.get(key)
         if found is None:
-            found = self._limited(node.given, self._names(resource_type, node))
+            found = self._names(resource_type, node)
             self._kept.keep(key, found)
-        return found
+        return self._limited(node.given, found)
 
     def _names(self, resource_type: str, node: Reverse) -> TextSet:
         matches = self.matches(node.source_type, [node.inner])

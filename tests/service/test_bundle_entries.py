@@ -400,3 +400,15 @@ def test_fhirpath_patch_by_rest_and_in_bundles(service: Service) -> None:
     assert (found["gender"], "birthDate" in found) == ("other", False)
     organization = done[1]["response"]["location"].split("/_history")[0]
     assert found["managingOrganization"] == {"reference": organization}
+
+
+def test_thousands_of_entries_in_one_transaction(service: Service) -> None:
+    before = service.http.get("/status").json()["t"]
+    patient = post("Patient", {"resourceType": "Patient"}, f"{URN}1")
+    many = [post("Observation", observation(f"{URN}1")) for _ in range(3000)]
+    made = entries(service, bundle(*many, patient))
+    assert {one["response"]["status"] for one in made} == {"201 Created"}
+    assert service.http.get("/status").json()["t"] == before + 1
+    id = made[-1]["response"]["location"].split("/")[1]
+    found = service.http.get(f"/fhir/Observation?patient={id}&_count=1").json()
+    assert found["total"] == 3000

@@ -392,6 +392,7 @@ def test_beyond_the_bound_requests_are_refused_at_once(serve: Callable[..., Serv
         assert int(refused.headers["retry-after"]) > 0
         assert refused.json()["issue"][0]["code"] == "transient"
         assert refused.headers["cache-control"] == "no-store"
+        assert refused.headers["x-request-id"]
     assert one.http.get("/healthz").status_code == 200
     one.app.edge.overload._under_way = 0
     for _ in range(3):

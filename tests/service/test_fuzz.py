@@ -322,7 +322,7 @@ async def answer(app: Application, asked: dict[str, Any]) -> tuple[int, dict[str
 
 @pytest.mark.slow
 @settings(
-    max_examples=700,
+    max_examples=300,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(asked=requests())

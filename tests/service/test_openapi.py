@@ -67,7 +67,7 @@ def test_requests_that_follow_it_are_answered_as_it_says(app: Application) -> No
         operation = found.ok()
 
         @settings(
-            max_examples=5,
+            max_examples=3,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate],
@@ -84,4 +84,4 @@ def test_requests_that_follow_it_are_answered_as_it_says(app: Application) -> No
             case.validate_response(sent, checks=told)
 
         follow()
-    assert tried > 100
+    assert tried > 80

@@ -376,6 +376,8 @@ class TestReferenceIntegrity:
                                    {"reference": "urn:uuid:0b4dc9f4-59ea-4ca9-9b4c-3c1d5d1d8f10"},
                                    {"identifier": {"value": "1"}}]}  # fmt: skip
         put(client, self.observation(**elsewhere), 200)
+        collection = {"type": "collection", "entry": [{"resource": self.observation("Patient/x")}]}
+        put(client, {"resourceType": "Bundle", "id": "b", **collection})
         asked = "/fhir/Observation/$validate?mode=create"
         body = canonical_bytes(self.observation("Patient/none"))
         assert found(client.post(asked, content=body))[0][0] == "error"
