@@ -37,8 +37,8 @@ $(CLIENTS): tests/clients/python/requirements.txt $(NODE_CLIENTS)/package-lock.j
 
 clients: $(CLIENTS) ## install the FHIR clients that the tests run against the service
 
-test: $(STAMP) $(CLIENTS) ## run all tests (COV=1: with coverage of the four packages, a third slower)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(COV),--cov --cov-report=term)
+test: $(STAMP) $(CLIENTS) ## run the tests (SLOW=1: also those that take long; COV=1: with coverage)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m 'not slow') $(if $(COV),--cov --cov-report=term)
 
 lint: $(STAMP) imports ## check style and the import contracts
 	$(BIN)/ruff check .

@@ -86,6 +86,7 @@ def test_return_instructions_are_hypothetical(annotator: Annotator) -> None:
     assert found["chest pain"] == ("HYPOTHETICAL",)
 
 
+@pytest.mark.slow
 def test_negation_on_the_negex_set(shared_data: object) -> None:
     from nlp.evaluation import corpora
     from nlp.evaluation.negation import score_negation

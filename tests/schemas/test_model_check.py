@@ -14,6 +14,7 @@ from schemas.structure import RESOURCE_TYPES
 from schemas.validate import validate
 
 
+@pytest.mark.slow
 def test_types_that_r4b_changed_are_not_asked_about() -> None:
     assert covered("Patient") and covered("Observation") and covered("Questionnaire")
     assert not covered("EvidenceVariable") and not covered("MedicinalProduct")

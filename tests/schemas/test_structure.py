@@ -60,5 +60,4 @@ def test_suggestions() -> None:
 def test_the_data_files_are_small() -> None:
     folder = Path(schemas.__file__).parent / "r4"
     data = [file for file in folder.iterdir() if re.search(r"\.json(\.gz)?$", file.name)]
-    assert len(data) == 6
-    assert sum(file.stat().st_size for file in data) < 2_000_000
+    assert 0 < sum(file.stat().st_size for file in data) < 500_000

@@ -117,6 +117,7 @@ def test_what_is_no_past_state_is_refused(service: Service, at: str) -> None:
         assert_outcome(response, 400, "at")
 
 
+@pytest.mark.slow
 def test_commands(tmp_path: Path) -> None:
     with Lake.open(tmp_path / "lake") as lake:
         lake.transact([Put({"resourceType": "Patient", "id": "p", "gender": "female"})])

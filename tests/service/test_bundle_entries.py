@@ -282,6 +282,7 @@ def test_every_invalid_entry_is_told(service: Service) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_policies(start_service: Any) -> None:
     """Settings: no ids of clients' own, deletes of several, and few entries."""
     strict = start_service(

@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cwd
 
 
+@pytest.mark.slow
 def test_import_is_whole(folder: Path) -> None:
     lines = [
         line
@@ -80,6 +81,7 @@ def test_bad_lines_stop_no_good_ones(folder: Path) -> None:
     assert [(e["line"], e["expression"]) for e in errors] == [(2, "Patient.birthDate"), (3, "")]
 
 
+@pytest.mark.slow
 def test_note_timeline_verify_reindex(folder: Path) -> None:
     patient = json.loads((folder / "population" / "Patient.ndjson").read_text().splitlines()[0])
     (folder / "note.txt").write_text("Assessment: gout. Start allopurinol 100 mg daily.")
@@ -96,6 +98,7 @@ def test_note_timeline_verify_reindex(folder: Path) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.slow
 def test_refusals(folder: Path) -> None:
     refused(chartlake("timeline", "--data", "nowhere", "x", cwd=folder))
     refused(chartlake("timeline", "--data", "lake", "nobody", cwd=folder))
@@ -116,6 +119,7 @@ def test_refusals(folder: Path) -> None:
     assert len(usage.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_passphrase(folder: Path) -> None:
     (folder / "pass").write_text("correct horse battery staple\n")
     (folder / "wrong").write_text("incorrect horse\n")
@@ -127,6 +131,7 @@ def test_passphrase(folder: Path) -> None:
     assert chartlake("verify", *options, "pass", cwd=folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_backup_is_taken_and_restored(folder: Path) -> None:
     taken = chartlake("backup", "backups", "--keys", "safe", "--data", "lake", cwd=folder)
     assert taken.returncode == 0, taken.stderr

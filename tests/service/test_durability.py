@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from .conftest import Service
 
@@ -44,6 +45,7 @@ def test_terminated_service_closes_its_lake(start_service: Callable[..., Service
     assert not (service.data / "hot.db-wal").exists()
 
 
+@pytest.mark.slow
 def test_notes_queued_at_a_kill_are_read_after_it(start_service: Callable[..., Service]) -> None:
     service = start_service("lake", "--no-nlp")
     patient = service.patient()
@@ -61,6 +63,7 @@ def test_notes_queued_at_a_kill_are_read_after_it(start_service: Callable[..., S
     assert len(service.found("Condition", patient=patient)) == 1
 
 
+@pytest.mark.slow
 def test_no_plaintext_on_the_disk(start_service: Callable[..., Service]) -> None:
     service = start_service("lake")
     service.wait("/readyz", 90)

@@ -116,6 +116,7 @@ def test_an_unknown_job_and_a_finished_one(service: Service) -> None:
     assert_outcome(service.http.delete(accepted.headers["content-location"]), 409)
 
 
+@pytest.mark.slow
 def test_a_killed_service_goes_on_and_cannot_be_talked_out_of_it(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:

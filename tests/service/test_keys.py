@@ -63,6 +63,7 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.slow
 def test_the_master_key_is_rotated_while_the_service_runs(
     tmp_path: Path,
     start_service: Callable[..., Service],

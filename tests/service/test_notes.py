@@ -163,6 +163,7 @@ def test_long_note_is_read_whole(service: Service) -> None:
     assert findings["entities"][-1]["span"][0] == len(text) + len("Assessment: ")
 
 
+@pytest.mark.slow
 def test_annotate_stores_nothing(service: Service) -> None:
     before = service.http.get("/status").json()["t"]
     response = service.http.post(

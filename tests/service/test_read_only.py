@@ -135,6 +135,7 @@ def test_reads_wait_for_the_writer_to_come_back(pair: tuple[Service, Service]) -
     assert events(writing, patient=id, subtype="read") == [("local", "read", "0")] * 5
 
 
+@pytest.mark.slow
 def test_what_cannot_be_recorded_is_not_answered(start_service: Start) -> None:
     writing = start_service("lake", "--no-nlp")
     id = writing.patient()
@@ -161,6 +162,7 @@ def test_what_cannot_be_recorded_is_not_answered(start_service: Start) -> None:
     assert without.http.get(f"/fhir/Patient/{id}").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_and_commands_read_beside(start_service: Start) -> None:
     writing = start_service("lake", "--no-nlp")
     writing.patient()

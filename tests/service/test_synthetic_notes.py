@@ -56,6 +56,7 @@ def codes_of(resources: list[dict[str, Any]], resource_type: str, element: str) 
     }
 
 
+@pytest.mark.slow
 def test_every_derived_resource_is_valid() -> None:
     for note in read_notes():
         for resource in note.resources:

@@ -543,6 +543,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_lose_and_double_nothing(
     path: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -78,6 +78,7 @@ def check(kind: str, bodies: list[bytes], found: list[Any]) -> None:
         assert repr(array.to_pylist()) == repr(wanted.to_pylist()), column.name
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(resources(wrong=True))
 def test_whatever_is_sent_is_flattened_alike(drawn: tuple[str, list[dict[str, Any]]]) -> None:
@@ -87,6 +88,7 @@ def test_whatever_is_sent_is_flattened_alike(drawn: tuple[str, list[dict[str, An
     check(kind, bodies, flat.flattened(kind, bodies))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(resources(wrong=False))
 def test_what_has_the_shape_of_r4_is_read_at_once(drawn: tuple[str, list[dict[str, Any]]]) -> None:

@@ -107,6 +107,7 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(STEP, min_size=6, max_size=16), st.data())
 def test_any_history_is_what_the_log_says(steps: list[Any], data: Any) -> None:

@@ -92,6 +92,7 @@ def fill(lake: Lake, patient: Make, observation: Make, times: int = 3) -> None:
         lake.flush()
 
 
+@pytest.mark.slow
 def test_everything_works_from_the_store(
     store: Store, prefix: str, tmp_path: Path, patient: Make, observation: Make
 ) -> None:

@@ -58,6 +58,7 @@ def refusal(master: AwsKmsMasterKey, wrapped: dict[str, object] | None = None) -
     return refused.value
 
 
+@pytest.mark.slow
 def test_a_key_by_arn_id_or_alias_opens_what_it_wrapped(endpoint: str, kms: Any) -> None:
     made = kms.create_key()["KeyMetadata"]
     kms.create_alias(AliasName="alias/lake", TargetKeyId=made["KeyId"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -266,6 +267,7 @@ def pages(lake: Lake, resource_type: str, params: list[tuple[str, str]], at: int
         page = lake.search(resource_type, [*params, ("_cursor", page.next)], at=at, strict=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, st.data())
 def test_both_tiers_answer_alike(steps: list[tuple[str, Any]], data: st.DataObject) -> None:
