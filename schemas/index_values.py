@@ -50,7 +50,10 @@ class StringValue(IndexValue, frozen=True, gc=False):
 
 
 class ReferenceValue(IndexValue, frozen=True, gc=False):
-    """A reference: type and id where its text says them, `url` when it is absolute or a URN."""
+    """A reference: type and id where its text says them, `url` when it is absolute or a URN.
+
+    One to a contained resource has its text (`#id`) as id, which is no logical id.
+    """
 
     resource_type: str | None
     id: str | None

@@ -94,6 +94,8 @@ _EXPRESSIONS = {
     ),
 }
 _MISNAMED = {"DateTime": "dateTime"}
+# Composites whose components have each other's expression in R4.
+_SWAPPED = frozenset({_CORE + "DocumentReference-relationship"})
 
 # How composites can be indexed; see storage.index.composite.
 COMPOSITES = frozenset(
@@ -135,7 +137,11 @@ def _applies(described: dict[str, Any], resource_type: str) -> bool:
 
 def _components(described: dict[str, Any], types: Mapping[str, str]) -> tuple[Component, ...]:
     found = []
-    for url, expression in described["component"]:
+    given = described["component"]
+    if described["url"] in _SWAPPED:
+        (first, one), (second, other) = given
+        given = [(first, other), (second, one)]
+    for url, expression in given:
         for wrong, right in _MISNAMED.items():
             expression = expression.replace(f"({wrong})", f"({right})")
         found.append(Component(types[url], expression))

@@ -198,6 +198,9 @@ def _reference_text(param: str, text: Any, out: Out) -> None:
         out.append(ReferenceValue(param, parsed.resource_type, parsed.id, None))
     elif parsed.kind in ("absolute", "urn"):
         out.append(ReferenceValue(param, parsed.resource_type, parsed.id, text))
+    elif parsed.kind == "contained":
+        # Nobody can ask for it from outside; but a value is there, for `:missing`.
+        out.append(ReferenceValue(param, None, text, None))
 
 
 def _canonical(param: str, value: Any, out: Out) -> None:

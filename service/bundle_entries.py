@@ -103,7 +103,7 @@ def read_entry(index: int, entry: Resource, base: str) -> Entry:
         body = canonical_bytes(entry["resource"]) if "resource" in entry else b""
         kind = {"Content-Type": "application/fhir+json"} if body else {}
         return Entry(index, method, url, headers=kind, body=body)
-    change = _change(method, segments, query, asked, entry, place)
+    change = _change(method, segments, query, asked, entry, place, base)
     return Entry(index, method, url, change)
 
 
@@ -145,6 +145,7 @@ def _change(
     asked: Resource,
     entry: Resource,
     place: str,
+    base: str,
 ) -> Change:
     places = Places(place)
     resource_type, id = segments[0], segments[1] if len(segments) == 2 else ""
@@ -179,6 +180,7 @@ def _change(
         "ifNoneMatch" in asked and parse_if_none_match(asked["ifNoneMatch"], places.if_none_match),
         entry.get("fullUrl"),
         places,
+        base,
     )
 
 

@@ -6,8 +6,10 @@ import re
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from schemas.outcomes import error
+from service.representation import REPRESENTATION_PARAMETERS
 
 RETURNS = ("minimal", "representation", "OperationOutcome")
 
@@ -45,3 +47,16 @@ def preferences(headers: Headers) -> Preferences:
             raise error("not-supported", f"Prefer: return is one of {known}.", "Prefer")
         returns = ""
     return Preferences(returns, strict)
+
+
+def refuse_unknown(request: Request) -> None:
+    """With `handling=strict`, FhirError `not-supported` for what a read has no use for.
+
+    A read answers with the resource and cannot say beside it what was not applied.
+    """
+    if not request.scope["query_string"] or not preferences(request.headers).strict:
+        return
+    for name in request.query_params:
+        if name != "at" and name not in REPRESENTATION_PARAMETERS:
+            name = name[:64]
+            raise error("not-supported", f"{name!r} means nothing to a read.", name)

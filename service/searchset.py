@@ -11,6 +11,7 @@ from schemas.outcomes import Issue, error, operation_outcome
 from schemas.structure import RESOURCE_TYPES
 from service.as_of import parse_at
 from service.notices import notice
+from service.own_references import with_relative
 from service.representation import REPRESENTATION_PARAMETERS
 from service.responses import bundle_bytes, include_entry, match_entry, outcome_entry
 from storage.lake import Lake, Page, Scope
@@ -82,6 +83,7 @@ def searchset(
     if ("_summary", "count") in represented:
         asked = [pair for pair in criteria if pair[0] not in ("_count", "_total", "_sort")]
         asked += [("_count", "0"), ("_total", "accurate")]
+    asked = with_relative(asked, base, lake)
     scope = Scope(types or place.scope.types, place.scope.compartment)
     page = lake.search(scope, asked, strict=strict, at=at)
     said = notice(lake, page.t, past=at is not None or any(n == "_cursor" for n, _ in params))

@@ -66,7 +66,8 @@ class Change:
 
     `method` is its HTTP verb. `id` is empty where a `condition` (the parameters of a search) says
     which resource is meant, and for a create, whose condition is that nothing matches. `if_match`
-    is a version or `ANY_VERSION`; `if_none_match`: only if there is no current version.
+    is a version or `ANY_VERSION`; `if_none_match`: only if there is no current version. `base` is
+    the FHIR base URL at which it was asked: references below it are to what is here.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Change:
     if_none_match: bool = False
     full_url: str | None = None
     places: Places = OUTSIDE
+    base: str = ""
 
 
 class Done(NamedTuple):

@@ -13,6 +13,7 @@ from schemas.validate import MAX_ISSUES
 from schemas.validation_mark import is_marked
 from service.changes.asked import Change, Done, located
 from service.changes.references import References
+from service.own_references import with_relative
 from service.reference_integrity import EXISTING, Key, ReferenceIntegrity
 from storage.lake import Commit, Delete, Guard, Put, RefusedError, Version
 
@@ -61,7 +62,8 @@ class Attempt:
     def matches(self, change: Change, limit: int = 2) -> list[Version]:
         """What the condition of a change matches."""
         try:
-            found = self.lake.find(change.resource_type, change.condition or (), limit=limit)
+            condition = with_relative(change.condition or (), change.base, self.lake)
+            found = self.lake.find(change.resource_type, condition, limit=limit)
         except FhirError as failure:
             if not change.places.entry:
                 raise
@@ -131,7 +133,9 @@ class Attempt:
             change = step.change
             near = relative.get(_base(change.full_url)) if relative else None
             prefix = change.places.prefix
-            resource, notices = references.resolved(step.resource or {}, prefix, near)
+            resource, notices = references.resolved(
+                step.resource or {}, prefix, near, base=change.base
+            )
             step.issues += notices
             if resource.get("id") != step.id:
                 resource = _with_id(resource, step.id)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from schemas.ids import iter_references, parse_reference
 from schemas.outcomes import FhirError, Issue, error
 from service.changes.asked import located
+from service.own_references import relative_to
 from storage.lake import Guard, Lake
 
 Resource = dict[str, Any]
@@ -41,6 +42,7 @@ class References:
         self._known: dict[str, str | None] = {}
         self._by_identifier: dict[tuple[str, str, str], list[str]] = {}
         self._relative: Mapping[str, str] = {}
+        self._base = ""
         self._notices: dict[str, Issue] = {}
         self.guards: list[Guard] = []
 
@@ -53,15 +55,23 @@ class References:
                 self._by_identifier.setdefault(key, []).append(f"{resource_type}/{id}")
 
     def resolved(
-        self, resource: Resource, prefix: str, relative: Mapping[str, str] | None = None
+        self,
+        resource: Resource,
+        prefix: str,
+        relative: Mapping[str, str] | None = None,
+        *,
+        base: str = "",
     ) -> tuple[Resource, list[Issue]]:
         """The resource with its references resolved, and what is to be said of them.
 
         `resource` stays as it is; what does not change is shared. `relative`: targets that the
-        entry's own fullUrl makes known by `Type/id`. `prefix` as in `Places`. Raises
-        `precondition` (412), and `invalid` for a `urn:uuid:` that no entry of the Bundle answers.
+        entry's own fullUrl makes known by `Type/id`. `prefix` as in `Places`. `base`: references
+        below it become relative, but not in a Bundle, where they go by the fullUrls beside them.
+        Raises `precondition` (412), and `invalid` for a `urn:uuid:` that no entry of the Bundle
+        answers.
         """
         self._relative = relative or {}
+        self._base = "" if resource.get("resourceType") == "Bundle" else base
         self._notices = {}
         try:
             found = self._node(resource)
@@ -148,7 +158,9 @@ class References:
                 raise _UnresolvedError(failure, text)
             return found
         if text.startswith("http"):
-            return self._uri(text)
+            text = relative_to(self._base, text)
+            if text.startswith("http"):
+                return self._uri(text)
         if "?" not in text or parse_reference(text).kind != "conditional":
             return text
         if text not in self._known:

@@ -49,6 +49,7 @@ def _asked(resource_type: str, body: bytes, ctx: Context, request: Request) -> C
         resource=resource,
         condition=condition,
         places=places,
+        base=ctx.base(request),
     )
 
 

@@ -36,6 +36,7 @@ def conditional_delete(resource_type: ResourceType, ctx: Ctx, request: Request) 
         resource_type,
         condition=needed_condition(request),
         if_match=parse_if_match(request.headers.get("if-match")),
+        base=ctx.base(request),
     )
     return change_response(ctx.ingest.change(change), request, ctx.base(request))
 

@@ -58,8 +58,9 @@ def patch(
     preferences(request.headers)
     refuse_params(request)
     if_match = parse_if_match(request.headers.get("if-match"))
-    change = Change("PATCH", resource_type, id, patch=body, if_match=if_match)
-    return change_response(ctx.ingest.change(change), request, ctx.base(request))
+    base = ctx.base(request)
+    change = Change("PATCH", resource_type, id, patch=body, if_match=if_match, base=base)
+    return change_response(ctx.ingest.change(change), request, base)
 
 
 @router.patch("/{resource_type}", summary="conditional patch")
@@ -74,5 +75,6 @@ def conditional_patch(
         patch=body,
         condition=needed_condition(request),
         if_match=parse_if_match(request.headers.get("if-match")),
+        base=ctx.base(request),
     )
     return change_response(ctx.ingest.change(change), request, ctx.base(request))

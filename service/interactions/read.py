@@ -9,6 +9,7 @@ from starlette.responses import Response
 from service.as_of import At, parse_at, view_at
 from service.conditional_read import unchanged
 from service.context import Context, Ctx, ResourceType
+from service.prefer import refuse_unknown
 from service.responses import fhir_bytes, version_headers
 
 router = APIRouter()
@@ -19,6 +20,7 @@ def read(
     resource_type: ResourceType, id: str, ctx: Ctx, request: Request, at: At = None
 ) -> Response:
     """The version current now or `at`; 404 when there was none, 410 deleted, 304 unchanged."""
+    refuse_unknown(request)
     with view_at(ctx.lake, parse_at(at)) as (view, said):
         version = view.read(resource_type, id)
     headers = {**version_headers(version), **said.headers}

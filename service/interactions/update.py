@@ -36,6 +36,7 @@ def update(
         resource,
         if_match=parse_if_match(request.headers.get("if-match")),
         if_none_match=parse_if_none_match(request.headers.get("if-none-match")),
+        base=ctx.base(request),
     )
     return change_response(ctx.ingest.change(change), request, ctx.base(request))
 
@@ -56,6 +57,7 @@ def conditional_update(
         condition=needed_condition(request),
         if_match=parse_if_match(request.headers.get("if-match")),
         if_none_match=parse_if_none_match(request.headers.get("if-none-match")),
+        base=ctx.base(request),
     )
     return change_response(ctx.ingest.change(change), request, ctx.base(request))
 

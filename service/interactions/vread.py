@@ -7,6 +7,7 @@ from schemas.outcomes import error
 from service.as_of import At, parse_at, view_at
 from service.conditional_read import unchanged
 from service.context import Ctx, ResourceType
+from service.prefer import refuse_unknown
 from service.responses import fhir_bytes, version_headers
 from service.whole_number import whole_number
 
@@ -23,6 +24,7 @@ def vread(
     at: At = None,
 ) -> Response:
     """One version that was there `at`, current or not; 410 when that version is a deletion."""
+    refuse_unknown(request)
     number = whole_number(version_id)
     if number is None:
         raise error("not-found", f"{resource_type} versions are whole numbers from 1.")

@@ -295,7 +295,7 @@ def _reference_text(text: str, params: Params, found: _Found) -> None:
         if parsed.resource_type == "Patient":
             for param, _ in params:
                 found.patients.setdefault(param, target)
-    elif parsed.kind in ("absolute", "urn"):
+    elif parsed.kind in ("absolute", "urn", "contained"):
         target = text
     else:
         return

@@ -1,7 +1,7 @@
 """Reference parameters: by type and id, or by URL for what lies elsewhere.
 
 https://hl7.org/fhir/R4/search.html#reference. `target` is the id of a relative reference, or the
-whole URL of another one; `type` is 0 where the reference does not say it.
+whole text of another one (a URL, `#id`); `type` is 0 where the reference does not say it.
 """
 
 from __future__ import annotations

@@ -137,6 +137,7 @@ def test_references(sample: Sample) -> None:
     ]
     assert _values(observation, "performer") == [
         ReferenceValue("performer", None, None, "urn:uuid:a"),
+        ReferenceValue("performer", None, "#c", None),
         ReferenceValue("performer", "Practitioner", "1", None),
     ]
     assert _values(observation, "performer:identifier") == [

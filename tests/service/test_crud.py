@@ -141,3 +141,18 @@ def test_pretty(service: Service) -> None:
     text = service.http.get(f"/fhir/Patient/{id}?_pretty=true").text
     assert text.startswith('{\n  "')
     assert json.loads(text)["id"] == id
+
+
+def test_a_strict_read_refuses_what_it_has_no_use_for(service: Service) -> None:
+    id = service.patient()
+    strict = {"Prefer": "handling=strict"}
+    for path in (f"/fhir/Patient/{id}", f"/fhir/Patient/{id}/_history/1"):
+        found = service.http.get(path, params={"_include": "*"}, headers=strict)
+        assert_outcome(found, 400, "_include")
+        assert service.http.get(path, params={"_include": "*"}).status_code == 200
+        used = {
+            "_elements": "gender",
+            "_pretty": "true",
+            "at": service.http.get("/status").json()["t"],
+        }
+        assert service.http.get(path, params=used, headers=strict).status_code == 200

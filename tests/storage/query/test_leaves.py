@@ -602,3 +602,40 @@ def test_whatever_is_asked_is_answered_or_refused(lake: Lake, data: st.DataObjec
             lake.search(kind, [(name, data.draw(_PIECES | st.text(max_size=9)))])
         except FhirError as failure:
             assert failure.category in ("value", "not-supported", "invalid"), failure
+
+
+def test_the_relationship_of_documents_pairs_the_target_with_the_code(lake: Lake) -> None:
+    """R4's definition of the composite has the expressions of its components exchanged."""
+    related = [
+        {"code": "replaces", "target": {"reference": "DocumentReference/old"}},
+        {"code": "appends", "target": {"reference": "DocumentReference/other"}},
+    ]
+    lake.transact([Put({"resourceType": "DocumentReference", "id": "new", "relatesTo": related})])
+
+    def found(value: str) -> list[str]:
+        page = lake.search("DocumentReference", [("relationship", value)])
+        return [one.id for one in page.versions]
+
+    assert found("DocumentReference/old$replaces") == ["new"]
+    assert found("old$replaces") == ["new"]
+    assert found("DocumentReference/old$appends") == []
+
+
+def test_a_reference_to_a_contained_resource_is_not_missing(lake: Lake) -> None:
+    medication = {"resourceType": "Medication", "id": "m"}
+    request = {"resourceType": "MedicationRequest", "subject": {"reference": "Patient/1"}}
+    contained = {"contained": [medication], "medicationReference": {"reference": "#m"}}
+    lake.transact([Put({**request, "id": "inside", **contained}), Put({**request, "id": "none"})])
+
+    def found(name: str, value: str) -> list[str]:
+        page = lake.search("MedicationRequest", [(name, value)])
+        return [one.id for one in page.versions]
+
+    assert found("medication:missing", "true") == ["none"]
+    assert found("medication:missing", "false") == ["inside"]
+    # It has no address by which it could be asked for.
+    assert found("medication", "m") == []
+    page = lake.search("MedicationRequest", [("_include", "MedicationRequest:medication")])
+    assert page.included == [] and len(page.versions) == 2
+    with pytest.raises(FhirError):
+        found("medication", "#m")
