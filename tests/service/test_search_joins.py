@@ -80,7 +80,7 @@ FOUND: list[tuple[str, str, str]] = [
     ("Observation", "code=urn:joined|&patient.birthdate=lt1960,gt2000", "o0 o1 o2 o3 o4"),
     ("Observation", "code=urn:joined|&patient._id={a}", "o0 o1 o2"),
     ("Patient", "_has:Observation:patient:code=urn:joined|j1", "a b"),
-    ("Patient", "_has:Observation:patient:encounter.status=finished", "a"),
+    ("Patient", "_has:Observation:patient:encounter.status=finished&_id={a},{b}", "a"),
     (
         "Organization",
         "_has:Patient:organization:_has:Observation:patient:code=urn:joined|j0",
