@@ -18,7 +18,8 @@ class ParamSet:
     def __init__(self, added: Iterable[SearchParam] = ()) -> None:
         """`added` besides R4's own; a type without any costs nothing more than without a set."""
         self._by_type: dict[str, dict[str, SearchParam]] = {}
-        for param in added:
+        self._added = tuple(added)
+        for param in self._added:
             mine = self._by_type.setdefault(param.base, dict(search_params(param.base)))
             mine[param.code] = param
         self._trees: dict[str, Node] = {}
@@ -27,6 +28,10 @@ class ParamSet:
     def types(self) -> frozenset[str]:
         """The types with parameters that are not R4's own."""
         return frozenset(self._by_type)
+
+    def without_pending(self) -> ParamSet:
+        """Those that can be searched by: all that was stored is indexed by them."""
+        return ParamSet(param for param in self._added if param.pending is None)
 
     def __call__(self, resource_type: str) -> Mapping[str, SearchParam]:
         """The parameters of a type, by code; see `schemas.search_params.search_params`."""

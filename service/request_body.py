@@ -28,6 +28,12 @@ SLOWEST_BYTES_PER_S = 10_000
 """What has come at this rate gives so much more time."""
 
 
+# Of a gzip body. What follows a member in its piece is copied, so that megabytes of empty members
+# in one piece would take hours.
+_MOST_MEMBERS = 10_000
+_PIECE_BYTES = 65_536
+
+
 @lru_cache(maxsize=1024)
 def media_type(header: str | None) -> tuple[str, str | None]:
     """The media type in lower case and its charset parameter, from a `Content-Type` header."""
@@ -85,20 +91,29 @@ def _too_large(limit_bytes: int) -> FhirError:
 
 
 def _unpacked(body: bytes, limit_bytes: int) -> bytes:
-    """What gzip members hold. Raises `OverflowError` beyond the limit, `zlib.error`."""
+    """What gzip members hold. Raises `OverflowError` beyond the limits, `zlib.error`."""
     parts: list[bytes] = []
-    left = limit_bytes
-    while body:
-        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        # One more than is allowed: it tells that there was more.
-        part = unpacker.decompress(body, left + 1)
-        left -= len(part)
-        if left < 0:
-            raise OverflowError
-        if not unpacker.eof:
-            raise zlib.error("cut off")
-        parts.append(part)
-        body = unpacker.unused_data
+    left, members = limit_bytes, 0
+    unpacker = None
+    for begin in range(0, len(body), _PIECE_BYTES):
+        piece = body[begin : begin + _PIECE_BYTES]
+        while piece:
+            if unpacker is None:
+                members += 1
+                if members > _MOST_MEMBERS:
+                    raise OverflowError
+                unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            # One more than is allowed: it tells that there was more.
+            part = unpacker.decompress(piece, left + 1)
+            left -= len(part)
+            if left < 0:
+                raise OverflowError
+            parts.append(part)
+            piece = unpacker.unused_data
+            if unpacker.eof:
+                unpacker = None
+    if unpacker is not None:
+        raise zlib.error("cut off")
     return b"".join(parts)
 
 

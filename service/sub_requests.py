@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
@@ -63,6 +64,12 @@ class SubRequests:
         routes = ExceptionMiddleware(self._app.router, self._app.exception_handlers)
         self._routes = Representing(routes, nested=True)
         self._runner: asyncio.Runner | None = None
+
+    @cached_property
+    def operations(self) -> frozenset[str]:
+        """The names of all operations that there are, without their `$`."""
+        surfaces = self._app.state.surfaces
+        return frozenset(one.name for surface in surfaces for one in surface.operations())
 
     def __enter__(self) -> Self:
         return self

@@ -45,10 +45,14 @@ class CommitGate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else's commit is under way in the block, nor begins in it."""
+        """Nobody else's commit is under way in the block, nor begins in it.
+
+        Not within a commit of the same thread (`passing`), which it would wait for.
+        """
         me = threading.get_ident()
         with self._changed:
-            while self._alone is not None:
+            mine = self._alone == me
+            while self._alone is not None and not mine:
                 self._changed.wait()
             self._alone = me
             while self._inside:
@@ -56,6 +60,7 @@ class CommitGate:
         try:
             yield
         finally:
-            with self._changed:
-                self._alone = None
-                self._changed.notify_all()
+            if not mine:
+                with self._changed:
+                    self._alone = None
+                    self._changed.notify_all()

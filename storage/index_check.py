@@ -49,11 +49,12 @@ class IndexCheck:
     ) -> None:
         """`params` are those that there are; entries of others, which there were once, may stay.
 
+        So may those of parameters that are not indexed yet: of those some are there already.
         `sample` limits the comparison with bodies to so many versions; None: all of them."""
         self._connection = connection
         self._bodies = bodies
-        self._params = params
-        self._former = _former(connection, params)
+        self._params = params.without_pending()
+        self._former = _former(connection, self._params)
         self._left = sample
         self._all = sample is None
         self._find = partial(terms.find, connection)

@@ -126,10 +126,12 @@ class Lake(LakeUpkeep):
         """
         _refuse_own(operations)
         self._flusher.relieve()
-        # The gate first, then the definitions: who is alone at the gate may change definitions too.
-        with self._gate.passing():
-            if all(_identity(one)[0] != SEARCH_PARAMETER for one in operations):
+        if all(_identity(one)[0] != SEARCH_PARAMETER for one in operations):
+            with self._gate.passing():
                 return self._store(operations, cursor, audit, guards)
+        # Alone: what others stored meanwhile would be indexed by parameters that, where this is
+        # refused, there never were. The gate first, then the definitions.
+        with self._gate.alone():
             commit = self._definitions.transact(
                 operations, lambda also: self._store(operations, cursor, audit, guards, also)
             )
@@ -216,7 +218,7 @@ class Lake(LakeUpkeep):
 
         trail = audit_trail.current()
         if trail is not None:
-            trail.asked_by(resource_type, (name for name, _ in params))
+            trail.asked_by((resource_type,), (name for name, _ in params), self.search_params)
         return conditions.find(
             conditions.Question(resource_type, tuple(params), limit),
             self._terms.id(resource_type),

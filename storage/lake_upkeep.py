@@ -163,7 +163,7 @@ class LakeUpkeep(OpenLake):
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """No segment is made or replaced within."""
-        with self._rewriter.alone(), self._flusher.paused():
+        with self._flusher.paused(), self._rewriter.alone():  # As an erase does.
             yield
 
     def backup(self, folder: Path) -> BackupReport:

@@ -160,7 +160,6 @@ class OpenLake:
         eraser.listeners.append(lambda _erased: self._index.clear())
         eraser.listeners.append(lambda _erased: self._listings.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())
-        eraser.listeners.append(lambda _erased: writer.recent.forget())
         eraser.listeners.append(lambda _erased: self._matches.forget())
         eraser.listeners.append(self._forget_definitions)
         try:

@@ -104,12 +104,13 @@ class RecentVersions:
             else:
                 newer.extend(group)
 
-    def forget(self) -> None:
-        """Keep nothing of what was committed so far: some of it was erased."""
+    def forget(self, t: int) -> None:
+        """Keep nothing of what was committed so far: commit `t` erased some of it.
+
+        All that was decided before is to be decided anew: it may rest on what is gone.
+        """
         with self._lock:
-            since_t, older, newer = self._kept
-            last_t = newer.last_t or older.last_t or since_t
-            self._kept = (last_t, Generation(), Generation())
+            self._kept = (t, Generation(), Generation())
 
     def overtakes(self, guard: Guard) -> bool:
         """Whether a later version may concern the guard; True when that is not known any more."""

@@ -303,6 +303,10 @@ class Writer:
         if not self._index:
             self._waiting_since = time.monotonic()
         self._index.extend(batch.unindexed)
+        if group[0].index and position.t > self.position.t:
+            # A commit without versions is an erase (its group has nothing else): nobody may store
+            # what was made of something that it took out.
+            self.recent.forget(position.t)
         self.recent.add(batch.fresh)
         batch.next_group()
         self.position = position

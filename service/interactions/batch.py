@@ -47,7 +47,7 @@ def run_batch(
         key=lambda i: ORDER.get(entries[i].get("request", {}).get("method", ""), 3),
     )
     for index in by_method:
-        with _recorded(entries[index]) as part:
+        with _recorded(entries[index], ask) as part:
             try:
                 answers[index] = _do(index, entries[index], ingest, ask, base, wanted)
             except FhirError as failure:
@@ -59,14 +59,15 @@ def run_batch(
     return bundle_bytes("batch-response", answers)
 
 
-def _recorded(entry: Resource) -> AbstractContextManager[AuditTrail]:
+def _recorded(entry: Resource, ask: SubRequests) -> AbstractContextManager[AuditTrail]:
     """An audit event of its own for an entry (whatever it asks), by the batch's agent."""
     trail = audit_trail.current() or AuditTrail("anonymous", "batch", "E")
     asked = entry.get("request")
     method, url = (str((asked or {}).get(name, "")) for name in ("method", "url"))
     path = [part for part in url.partition("?")[0].split("/") if part]
     found = fhir_interaction(method, path)
-    name = UNKNOWN.name if found.named_by_client else found.name
+    is_word_of_client = found.named_by_client and found.name not in ask.operations
+    name = UNKNOWN.name if is_word_of_client else found.name
     return trail.part(name, found.action, found.target)
 
 

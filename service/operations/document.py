@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/composition-operation-document.html
 from __future__ import annotations
 
 import uuid
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from service.as_of import parse_at, view_at
 from service.context import Context, Ctx, writable
 from service.operations.arguments import Arguments, Given
 from service.responses import fhir_bytes, version_headers
+from storage.as_of import AsOf
 from storage.composition import Document, document
 
 router = APIRouter()
@@ -57,6 +59,12 @@ def answer(ctx: Context, request: Request, id: str, given: Arguments) -> Respons
     if persist:
         writable(request)
     at = parse_at(given.text("at"))
+    # What is stored must not hold what is erased meanwhile.
+    with ctx.lake.no_erase() if persist else nullcontext():
+        return _made(ctx, request, id, at, persist=persist)
+
+
+def _made(ctx: Context, request: Request, id: str, at: AsOf | None, *, persist: bool) -> Response:
     with view_at(ctx.lake, at) as (view, said):
         made = document(view, id)
     body = _bundle(made, ctx.base(request))

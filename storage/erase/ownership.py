@@ -6,7 +6,8 @@ patient would take away the others' records.
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 It leaves out four types that can be about one patient (an implant's Device, a Task, a
-GuidanceResponse, a Contract): a record that was purged must not go on in them.
+GuidanceResponse, a Contract), and documents, which hold copies of a record (a Bundle that
+`$document` stored): a record that was purged must not go on in them.
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ def relation(resource: dict[str, Any], patient_id: str) -> str | None:
     """How a version belongs to the patient: `OWN`, `SHARED` with another one, or None.
 
     It is the patient's own when whom it is about is this patient alone. A Patient is its own, and
-    shared with those that it links to.
+    shared with those that it links to. A document is whose its Composition is.
     """
     kind = resource.get("resourceType")
+    if kind == "Bundle" and resource.get("type") == "document":
+        composition = _composition(resource)
+        return None if composition is None else relation(composition, patient_id)
     if kind == "Patient" and resource.get("id") == patient_id:
         return OWN
     if not isinstance(kind, str):
@@ -56,6 +60,14 @@ def relation(resource: dict[str, Any], patient_id: str) -> str | None:
         if by_param.get(param):
             return OWN if by_param[param] == {patient_id} else SHARED
     return SHARED
+
+
+def _composition(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The Composition that a document begins with; what was stored although invalid has none."""
+    match document.get("entry"):
+        case [{"resource": {"resourceType": "Composition"} as composition}, *_]:
+            return dict(composition)
+    return None
 
 
 def _patients(resource: dict[str, Any], kind: str) -> dict[str, set[str]]:

@@ -8,10 +8,12 @@ in segments, which analytic queries leave out as long as they are noted.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apsw
@@ -35,6 +37,7 @@ LAST_V = "last_v"
 FIRST_STEP = "segments"
 
 _ERASED = "(erased)"
+_NAME = re.compile(r"[A-Z][A-Za-z]{2,40}/[A-Za-z0-9\-.]{1,64}")
 
 
 class SelectionChanged(Exception):
@@ -178,19 +181,22 @@ def _named(keys: Any) -> dict[str, Any]:
 
 
 def _forget_in_jobs(connection: apsw.Connection, keys: Collection[Key]) -> None:
-    """Take what is erased out of what finished jobs were asked and said."""
+    """Take what is erased out of what jobs say, and finished ones were asked.
+
+    What an unfinished job was asked stays as long as it needs it (`jobs.VALUES`).
+    """
     names = {shown(key) for key in keys}
-    marks = ", ".join("?" * len(jobs.FINISHED))
     rows: Any = connection.execute(
-        f"SELECT id, request, result FROM job WHERE state IN ({marks})", jobs.FINISHED
+        "SELECT id, state, request, progress, result FROM job"
     ).fetchall()
-    for id, request, result in rows:
-        changed = [
-            text and json.dumps(_without(json.loads(text), names)) for text in (request, result)
-        ]
-        if changed != [request, result]:
+    for id, state, request, *said in rows:
+        known = [request, *said]
+        changed = [text and json.dumps(_without(json.loads(text), names)) for text in known]
+        if state not in jobs.FINISHED:
+            changed[0] = request
+        if changed != known:
             connection.execute(
-                "UPDATE job SET request = ?, result = ? WHERE id = ?", (*changed, id)
+                "UPDATE job SET request = ?, progress = ?, result = ? WHERE id = ?", (*changed, id)
             )
 
 
@@ -199,4 +205,10 @@ def _without(value: Any, names: set[str]) -> Any:
         return {name: _without(member, names) for name, member in value.items()}
     if isinstance(value, list):
         return [_without(member, names) for member in value]
-    return _ERASED if isinstance(value, str) and value in names else value
+    return _NAME.sub(partial(_unless, names), value) if isinstance(value, str) else value
+
+
+def _unless(names: set[str], found: re.Match[str]) -> str:
+    """What stands in a text for something like `Type/id`: at the end of a sentence, with a dot."""
+    name = found[0].rstrip(".")
+    return _ERASED + found[0][len(name) :] if name in names else found[0]

@@ -7,7 +7,7 @@ are kept for the next page, which asks for the same ones as of the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -62,9 +62,14 @@ class Evaluation:
         self._planner = Planner(connection, self.find, joins, codes)
 
     @cached_property
-    def erasures(self) -> int:
-        """An erasure takes something out of what is answered as of the same commit."""
-        return int(self.connection.execute("SELECT count(*) FROM erasure").get)
+    def state(self) -> Hashable:
+        """What answers as of one commit depend on: while it is the same, so are they.
+
+        An erasure takes something out of them; and the past is searched by the search parameters
+        that there are now.
+        """
+        erasures = int(self.connection.execute("SELECT count(*) FROM erasure").get)
+        return self.t, erasures, self.known
 
     def find(self, text: str) -> int | None:
         """The number of a text; None when no row can have it."""
@@ -127,7 +132,7 @@ class Evaluation:
     def _matching(
         self, given: str, target_type: str, inner: Node
     ) -> tuple[TextSet, tuple[Canonical, ...]]:
-        key = ("matching", target_type, inner, self.t, self.erasures)
+        key = ("matching", target_type, inner, self.state)
         found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
         if found is None:
             matches = self.matches(target_type, [inner])
@@ -143,7 +148,7 @@ class Evaluation:
         return tuple(dict.fromkeys(one for one in named if one is not None))
 
     def _named(self, resource_type: str, node: Reverse) -> TextSet:
-        key = ("named", resource_type, node, self.t, self.erasures)
+        key = ("named", resource_type, node, self.state)
         found: TextSet | None = self._kept.get(key)
         if found is None:
             found = self._names(resource_type, node)
@@ -172,7 +177,7 @@ class Evaluation:
         return TextSet.of([*ids.strings, *more])
 
     def _entries(self, resource_type: str, node: InList) -> TextSet:
-        key = ("list", resource_type, node, self.t, self.erasures)
+        key = ("list", resource_type, node, self.state)
         found: TextSet | None = self._kept.get(key)
         if found is None:
             planned = Plan(self.find("List"), ids=TextSet.of(node.list_ids))
@@ -184,7 +189,7 @@ class Evaluation:
         return found
 
     def _hierarchy(self, resource_type: str, node: InHierarchy) -> TextSet:
-        key = ("hierarchy", resource_type, node, self.t, self.erasures)
+        key = ("hierarchy", resource_type, node, self.state)
         found: TextSet | None = self._kept.get(key)
         if found is None:
             known = set(node.ids)

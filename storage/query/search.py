@@ -135,7 +135,7 @@ def _ordered(
     evaluation: Evaluation, query: Query, found: Sequence[tuple[str, Matches]]
 ) -> np.ndarray:
     """Every match in its order; kept for the next page where there are many."""
-    key = ("order", query.parts, query.sort, evaluation.t, evaluation.erasures)
+    key = ("order", query.parts, query.sort, evaluation.state)
     versions: np.ndarray | None = evaluation.flushed.sets.get(key)
     if versions is None:
         versions = ordered(evaluation, query.sort, found)

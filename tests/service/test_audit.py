@@ -145,6 +145,20 @@ def test_a_search_tells_whose_resources_were_given_out(service: Audited) -> None
     assert details(event, "results") == ["1"]
 
 
+def test_a_condition_is_told_by_the_names_of_its_parameters(service: Audited) -> None:
+    service.patient()
+    for name, value in (("identifier", "urn:none|secret"), ("Miller", "secret")):
+        patch = [{"op": "add", "path": "/active", "value": True}]
+        kind = {"Content-Type": "application/json-patch+json"}
+        url = f"/fhir/Patient?{name}={value}"
+        assert service.http.patch(url, content=json.dumps(patch), headers=kind).status_code >= 400
+        event = service.event()
+        assert said(event) == ("patch", "U", "4")
+        shown = name if name == "identifier" else "(unknown)"
+        assert details(event, "parameter")[0] == shown
+        assert "(unknown)" not in details(event, "parameter")[1:]
+
+
 def test_refusals_are_recorded(service: Audited) -> None:
     id = service.patient()
     http = service.http
@@ -193,15 +207,19 @@ def test_a_batch_leaves_an_event_for_each_entry(service: Audited) -> None:
         {"request": {"method": "GET", "url": f"Patient?_id={id}"}},
         {"request": {"method": "GET", "url": "Patient/nobody"}},
         {"request": {"method": "DELETE", "url": f"Patient/{id}-none"}},
+        {"request": {"method": "GET", "url": f"Patient/{id}/$everything"}},
+        {"request": {"method": "GET", "url": f"Patient/{id}/$zyzzyva"}},
     ]
     bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
     assert service.http.post("/fhir", json=bundle, headers=FHIR).status_code == 200
     assert sorted(map(said, service.events())) == [
         ("create", "C", "0"),
         ("delete", "D", "0"),
+        ("everything", "E", "0"),
         ("read", "R", "0"),
         ("read", "R", "4"),
         ("search-type", "E", "0"),
+        ("unknown", "E", "4"),
     ]
 
 

@@ -399,6 +399,31 @@ def test_values_are_forgotten_and_erased(lake: Lake) -> None:
     assert "Observation/x0" not in json.dumps([done.request, done.progress, done.result])
 
 
+def test_reports_hold_no_values(lake: Lake) -> None:
+    patch = [
+        {"op": "replace", "path": "/status", "value": "Family"},
+        {"op": "add", "path": "/effectiveDateTime", "value": "Family"},
+    ]
+    for one in patch:
+        job = accepted(lake, BULK_PATCH, [one])
+        report = run(lake, job)
+        assert report["failed"] == 7
+        assert "Family" not in json.dumps(report)
+
+
+def test_the_report_of_a_job_that_an_erase_interrupts_does_not_name_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_changes, "STEP", 3)
+    job = accepted(lake, BULK_PATCH, MARK)
+    lake.transact([Delete("Observation", "x0")])
+    with pytest.raises(Interrupted):
+        run(lake, job, stop_after=1)
+    lake.erase([("Observation", "x0")], reason="test")
+    report = run(lake, job)
+    assert (report["changed"], report["skippedResource"]) == (6, ["(erased)"])
+
+
 def test_who_asked_stands_in_the_audit_log(lake: Lake) -> None:
     job = accepted(lake, BULK_DELETE)
     run(lake, job)

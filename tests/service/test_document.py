@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from schemas.outcomes import FhirError
 from schemas.validate import validate
 from service.app import create_app
+from service.operations import document as operation
 from service.settings import load_settings
+from storage import composition as composition_document
 from storage.lake import Delete, Lake, Put
 
 
@@ -164,3 +169,34 @@ def test_what_is_refused(http: TestClient, path: str, status: int, place: str | 
     assert response.status_code == status
     if place is not None:
         assert response.json()["issue"][0]["expression"] == [place]
+
+
+def test_what_is_stored_goes_with_the_record_and_holds_nothing_erased_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lake.open(tmp_path / "lake") as lake:
+        lake.transact([Put(resource) for resource in RESOURCES])
+        erased: list[dict[str, Any]] = []
+        erase = threading.Thread(
+            target=lambda: erased.append(lake.erase([("Observation", "x")], reason="x"))
+        )
+
+        def slowly(*asked: Any) -> composition_document.Document:
+            made = composition_document.document(*asked)
+            erase.start()
+            erase.join(0.3)
+            return made
+
+        monkeypatch.setattr(operation, "document", slowly)
+        app = create_app(lake, load_settings({"nlp": False}, environ={}))
+        with TestClient(app, base_url="http://localhost") as http:
+            made = http.get("/fhir/Composition/whole/$document?persist=true")
+        assert made.status_code == 200
+        erase.join(30)
+        id = made.json()["id"]
+        stored = lake.read("Bundle", id)
+        assert stored.t < erased[0]["t"]
+        lake.purge("a", reason="x")
+        with pytest.raises(FhirError) as failure:
+            lake.read("Bundle", id)
+        assert failure.value.category == "not-found"

@@ -394,6 +394,8 @@ def test_beyond_the_bound_requests_are_refused_at_once(serve: Callable[..., Serv
         assert refused.headers["cache-control"] == "no-store"
         assert refused.headers["x-request-id"]
     assert one.http.get("/healthz").status_code == 200
+    of_datastore = {"path": "/datastores/d/healthz", "root_path": "/datastores/d"}
+    assert one.app.edge.overload.enter(of_datastore) is None
     one.app.edge.overload._under_way = 0
     for _ in range(3):
         assert one.http.get("/fhir/metadata").status_code == 200

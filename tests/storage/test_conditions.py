@@ -91,6 +91,26 @@ def test_nothing_erased_is_known(lake: Lake) -> None:
     assert not lake.find("Patient", [("identifier", "erased")]).versions
 
 
+def test_what_was_decided_by_something_erased_is_not_stored(lake: Lake) -> None:
+    read = patient("erased-meanwhile")
+    lake.transact([Put(read)])
+    t = lake.t
+    version = lake.read("Patient", read["id"], at=t)
+    guards = [
+        lake.guard(version, t),
+        lake.find("Patient", [("identifier", "erased-meanwhile")]).guard,
+        lake.standing("Patient", read["id"], at=t),
+    ]
+    lake.erase([("Patient", read["id"])], reason="test")
+    for guard in guards:
+        assert guard is not None
+        with pytest.raises(OvertakenError):
+            lake.transact([Put(version.resource())], guards=[guard])
+    with pytest.raises(FhirError) as failure:
+        lake.read("Patient", read["id"])
+    assert failure.value.category == "not-found"
+
+
 def test_a_condition_over_other_types_is_overtaken_by_any(lake: Lake) -> None:
     found = lake.find("Patient", [("identifier:not", "urn:s|1")])
     lake.transact([Put({"resourceType": "Basic", "id": "b2"})])
@@ -203,9 +223,10 @@ def test_which_versions_concern_a_guard() -> None:
     recent.add(group(7, ("x", None)))
     assert not recent.overtakes(Guard(1, 6, None))  # A deletion meets no condition.
     assert recent.overtakes(Guard(1, 6, ids=frozenset({"x"})))
-    recent.forget()
+    recent.forget(8)
     assert recent.overtakes(Guard(2, 6))
-    assert not recent.overtakes(Guard(None, 7, None))
+    assert recent.overtakes(Guard(2, 7))
+    assert not recent.overtakes(Guard(None, 8, None))
 
 
 def test_memory_of_recent_versions_is_bounded() -> None:

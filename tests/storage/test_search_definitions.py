@@ -14,6 +14,7 @@ import pytest
 from schemas.outcomes import FhirError
 from storage.index_definitions import IndexStopped
 from storage.lake import Delete, Lake, Put
+from storage.query import search
 
 EYES = "http://example.org/eyes"
 Make = Any
@@ -359,3 +360,91 @@ def test_whole_resources_by_their_words_where_it_is_asked_for(lake: Lake) -> Non
     with pytest.raises(FhirError, match="not a search parameter"):
         found(lake, ("_content", "blue"), kind="Observation")
     assert lake.verify() == []
+
+
+def test_a_change_that_is_refused_leaves_nothing_unindexed(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.transact([Put(definition())])
+    index(lake)
+    other = definition(expression="Patient.language")
+    store = lake._writer.transact
+    writing = threading.Thread(target=lambda: lake.transact([Put(patient("meanwhile", "blue"))]))
+
+    def slowly(operations: Any, *more: Any) -> Any:
+        if operations[0].resource_type == "SearchParameter":
+            writing.start()
+            writing.join(0.3)
+        return store(operations, *more)
+
+    monkeypatch.setattr(lake._writer, "transact", slowly)
+    with pytest.raises(FhirError, match="version"):
+        lake.transact([Put(other, if_match=9)])
+    writing.join(10)
+    assert found(lake, ("eyes", "blue")) == {"meanwhile"}
+    assert lake.verify() == []
+
+
+def test_what_is_not_indexed_yet_is_no_damage(lake: Lake) -> None:
+    lake.transact([Put(patient("flushed", "blue"))])
+    lake.flush()
+    lake.transact([Put(patient("hot", "blue"))])
+    lake.transact([Put(definition())])
+    lake.transact([Put(patient("after", "blue"))])
+    assert lake.verify() == []
+    job = lake.accept_indexing()
+    assert job is not None
+    with pytest.raises(IndexStopped):
+        lake.index_definitions(job, lambda: bool(lake.jobs.get(job.id).progress.get("done")))
+    assert lake.verify() == []
+    lake.index_definitions(job, lambda: False)
+    assert lake.verify() == []
+    lake._writer.run(lambda c: c.execute("DELETE FROM token_index WHERE v = 2"))
+    assert [one.place for one in lake.verify()] == ["token_index", "index"]
+
+
+@pytest.mark.parametrize("asked", ["_has", "_sort"])
+def test_the_past_is_searched_by_the_parameters_of_now(
+    lake: Lake, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_KEPT_FROM", 1)
+    first, second = "http://example.org/first", "http://example.org/second"
+
+    def visit(id: str, one: str, two: str) -> Put:
+        urls = ((first, one), (second, two))
+        named = [{"url": u, "valueReference": {"reference": f"Patient/{p}"}} for u, p in urls]
+        ranks = [{"url": f"{u}-rank", "valueString": p} for u, p in urls]
+        return Put({
+            "resourceType": "Encounter", "id": id, "extension": [*named, *ranks],
+            "status": "finished", "class": {"code": "AMB"},
+        })  # fmt: skip
+
+    def of(url: str) -> list[Put]:
+        base: dict[str, Any] = {"base": ["Encounter"], "target": ["Patient"], "type": "reference"}
+        rank = {"base": ["Encounter"], "type": "string", "code": "rank"}
+        extension = f"Encounter.extension('{url}').value.ofType(Reference)"
+        ranked = f"Encounter.extension('{url}-rank').value.ofType(string)"
+        return [
+            Put(definition("whom", code="whom", expression=extension, **base)),
+            Put(definition("rank", expression=ranked, **rank)),
+        ]
+
+    def found_then() -> list[str]:
+        params, kind = [("_has:Encounter:whom:_id", "v")], "Patient"
+        if asked == "_sort":
+            params, kind = [("_sort", "rank")], "Encounter"
+        return [version.id for version in lake.search(kind, params, strict=True, at=t).versions]
+
+    lake.transact([Put(patient("a", "blue")), Put(patient("b", "blue"))])
+    lake.transact([visit("v", "a", "b"), visit("w", "b", "a")])
+    lake.transact([*of(first)])
+    index(lake)
+    t = lake.t
+    lake.transact([visit("w", "a", "b")])
+    before = found_then()
+    lake.transact([*of(second)])
+    index(lake)
+    if asked == "_sort":
+        assert (before, found_then()) == (["v", "w"], ["w", "v"])
+    else:
+        assert (before, found_then()) == (["a"], ["b"])

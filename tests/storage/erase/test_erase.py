@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,22 @@ def test_jobs_forget_whom_they_named(ward: Lake) -> None:
     with ward._database.reading() as connection:
         texts = [str(row) for row in connection.execute("SELECT request, result FROM job")]
     assert not any("-a" in text or "Patient/a" in text for text in texts)
+
+
+def test_jobs_forget_names_within_texts_and_before_they_are_finished(ward: Lake) -> None:
+    told = "Patient/b is referred to by Observation/o1-a. Observation/o1-ab too, and Patient/a/x"
+    done, going = (ward.jobs.add("bulk-delete", {"t": 1}) for _ in range(2))
+    ward.jobs.update(done.id, state=COMPLETED, result={"failure": [{"diagnostics": told}]})
+    ward.jobs.update(going.id, state=RUNNING, progress={"values": {"skipped": ["Patient/a"]}})
+    waiting = ward.eraser.accept(Target(ERASE, frozenset({("Observation", "o1-a")})), "x")
+    ward.purge("a", reason="y")
+    (kept,) = (ward.jobs.get(done.id).result or {})["failure"]
+    assert kept["diagnostics"] == (
+        "Patient/b is referred to by (erased). Observation/o1-ab too, and (erased)/x"
+    )
+    assert ward.jobs.get(going.id).progress == {"values": {"skipped": ["(erased)"]}}
+    # It is told what there is of it now: nothing.
+    assert ward.jobs.get(waiting.id).request["resources"] == ["Observation/o1-a"]
 
 
 def test_the_rest_of_a_record_whose_patient_is_erased_can_be_purged(ward: Lake) -> None:
@@ -347,3 +365,34 @@ def test_who_keeps_something_is_told(ward: Lake) -> None:
     ward.on_erase(told.append)
     ward.erase([("Observation", "o1-a")], reason="x")
     assert told == [frozenset({("Observation", "o1-a")})]
+
+
+def test_an_erase_and_a_reindex_do_not_wait_for_each_other_for_ever(
+    ward: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(enter: Callable[[], AbstractContextManager[Any]]) -> Any:
+        @contextmanager
+        def slowly() -> Iterator[None]:
+            with enter():
+                time.sleep(0.1)
+                yield
+
+        return slowly
+
+    monkeypatch.setattr(ward._flusher, "paused", slow(ward._flusher.paused))
+    monkeypatch.setattr(ward._rewriter, "alone", slow(ward._rewriter.alone))
+    erasing = threading.Event()
+    rewrite = ward.eraser._remnants.rewrite_segments
+    monkeypatch.setattr(
+        ward.eraser._remnants, "rewrite_segments", lambda: (erasing.set(), rewrite())[1]
+    )
+    both = [
+        threading.Thread(target=lambda: ward.purge("a", reason="x"), daemon=True),
+        threading.Thread(target=lambda: (erasing.wait(), ward.reindex()), daemon=True),
+    ]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(20)
+    assert not any(one.is_alive() for one in both)
+    assert ward.verify() == []

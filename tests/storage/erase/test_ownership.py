@@ -13,6 +13,16 @@ def about(*patients: str) -> list[dict[str, str]]:
     return [{"reference": f"Patient/{id}"} for id in patients]
 
 
+def document(**composition: Any) -> dict[str, Any]:
+    first = {"resourceType": "Composition", **composition}
+    entries = [first, {"resourceType": "Patient", "id": "b"}]
+    return {
+        "resourceType": "Bundle",
+        "type": "document",
+        "entry": [{"resource": resource} for resource in entries],
+    }
+
+
 A, B = about("a")[0], about("b")[0]
 
 CASES: list[tuple[dict[str, Any], str | None]] = [
@@ -49,6 +59,12 @@ CASES: list[tuple[dict[str, Any], str | None]] = [
     ({"resourceType": "Observation", "subject": {"reference": "Patient/a/_history/2"}}, OWN),
     ({"resourceType": "Observation", "subject": {"reference": "Patient/a2"}}, None),
     ({"resourceType": "Organization", "id": "a"}, None),
+    (document(subject=A, author=[B]), OWN),
+    (document(subject=B, author=[A]), SHARED),
+    (document(subject=B), None),
+    (document(subject=A) | {"type": "collection"}, None),
+    ({"resourceType": "Bundle", "type": "document"}, None),
+    (document(subject=A) | {"entry": [{"resource": {"resourceType": "Patient", "id": "a"}}]}, None),
 ]
 
 
