@@ -91,7 +91,7 @@ def test_an_erase_over_http(service: Service) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("Patient/nobody/$purge", parameters(reason="x"), 404),
+        ("Patient/nobody-to-purge/$purge", parameters(reason="x"), 404),
         ("Observation/nothing/$erase", parameters(reason="x"), 404),
         ("Nothing/x/$erase", parameters(reason="x"), 404),
         ("Patient/x/$purge", parameters(), 400),

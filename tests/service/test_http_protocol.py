@@ -74,6 +74,19 @@ def status(answer: bytes) -> int:
     return int(answer[9:12])
 
 
+def refused(address: tuple[str, int], *parts: bytes) -> int:
+    """The status of a request that is refused while it is still being sent.
+
+    The answer may be lost where the connection is reset before it was read: asked again then.
+    """
+    answer = b""
+    for _ in range(10):
+        answer = said(address, *parts)
+        if answer:
+            break
+    return status(answer)
+
+
 def test_what_is_no_http_is_told_so(address: tuple[str, int]) -> None:
     for junk in (b"\x16\x03\x01\x00\xa5\x01\r\n\r\n", b"GET\r\n\r\n", b"FOO BAR BAZ\r\n\r\n"):
         answer = said(address, junk)
@@ -110,13 +123,13 @@ def test_odd_but_whole_requests_are_answered(address: tuple[str, int]) -> None:
 
 def test_heads_are_bounded(address: tuple[str, int]) -> None:
     limit = 2 * http_protocol.MAX_HEADER_BYTES
-    assert status(said(address, GET + b"X: " + b"x" * 70_000 + b"\r\n\r\n")) == 431
-    assert status(said(address, GET, *(b"X-%d: x\r\n" % n * 500 for n in range(100)))) == 431
+    assert refused(address, GET + b"X: " + b"x" * 70_000 + b"\r\n\r\n") == 431
+    assert refused(address, GET, *(b"X-%d: x\r\n" % n * 500 for n in range(100))) == 431
     endless = [b"x" * 50_000] * (8 * limit // 50_000)
-    assert status(said(address, GET + b"X: ", *endless)) == 431
+    assert refused(address, GET + b"X: ", *endless) == 431
     for size in (40_000, 70_000, 700_000):
         asked = b"GET /fhir/Patient?_id=" + b"x" * size + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        assert status(said(address, asked)) == 414, size
+        assert refused(address, asked) == 414, size
 
 
 def test_a_large_body_after_a_split_head_is_no_head(address: tuple[str, int]) -> None:
