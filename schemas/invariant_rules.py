@@ -6,6 +6,7 @@ are looked at for every element of their type. https://hl7.org/fhir/R4/conforman
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -47,11 +48,12 @@ class Rule:
 @dataclass(slots=True)
 class Slot:
     """What to do at a JSON key: rules that its presence makes worth looking at, rules on each
-    element there, and the type of what is below (None for a primitive)."""
+    element there, its type (empty for a primitive), and whether that `leads` on to other rules."""
 
     triggered: list[Rule] = field(default_factory=list)
     on_elements: list[Rule] = field(default_factory=list)
     type_name: str = ""
+    leads: bool = False
     holds_resource: bool = False
     plan: Plan | None = None
 
@@ -94,12 +96,15 @@ def plan_of(type_name: str) -> Plan:
         on_elements = rules.get((type_name, element.name), [])
         for key, kind in element.json_names.items():
             if kind in PRIMITIVE_TYPES:
-                slots[f"_{key}"] = Slot(type_name="Element")
+                slots[f"_{key}"] = Slot(type_name="Element", leads=True)
                 if on_elements:
                     slots[key] = Slot(on_elements=on_elements)
             else:
                 slots[key] = Slot(
-                    on_elements=on_elements, type_name=kind, holds_resource=kind == "Resource"
+                    on_elements=on_elements,
+                    type_name=kind,
+                    leads=True,
+                    holds_resource=kind == "Resource",
                 )
     always: list[Rule] = []
     for rule in (one for kind in supertypes(type_name) for one in rules.get((kind, None), ())):
@@ -110,6 +115,47 @@ def plan_of(type_name: str) -> Plan:
             slots.setdefault(key, Slot()).triggered.append(own)
     always.sort(key=lambda rule: rule.key)
     return Plan(type_name, tuple(always), slots)
+
+
+@cache
+def bare_plan_of(type_name: str) -> Plan:
+    """The plan of a type for resources that have no extension anywhere, advice left out.
+
+    It leads only to where a rule is: nothing is to be looked at in most of a resource.
+    """
+    plan = plan_of(type_name)
+    slots: dict[str, Slot] = {}
+    for key, slot in plan.slots.items():
+        triggered = _binding(slot.triggered)
+        leads = slot.leads and (slot.holds_resource or _has_rules_within(slot.type_name))
+        if key[0] != "_" and (triggered or slot.on_elements or leads):
+            slots[key] = Slot(
+                triggered, slot.on_elements, slot.type_name, leads, slot.holds_resource
+            )
+    return Plan(type_name, tuple(_binding(plan.always)), slots)
+
+
+def _binding(rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.severity != BEST_PRACTICE]
+
+
+@cache
+def _has_rules_within(type_name: str) -> bool:
+    """Whether a rule is about a type, or about anything that it may hold but for extensions."""
+    met, waiting = {type_name, "Extension"}, [type_name]
+    while waiting:
+        plan = plan_of(waiting.pop())
+        if _binding(plan.always):
+            return True
+        for key, slot in plan.slots.items():
+            if key[0] == "_":
+                continue
+            if slot.holds_resource or slot.on_elements or _binding(slot.triggered):
+                return True
+            if slot.leads and slot.type_name not in met:
+                met.add(slot.type_name)
+                waiting.append(slot.type_name)
+    return False
 
 
 def _decided(rule: Rule, type_name: str) -> tuple[Rule, tuple[str, ...] | None]:

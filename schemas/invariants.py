@@ -5,11 +5,12 @@ https://hl7.org/fhir/R4/validation.html, https://hl7.org/fhir/R4/conformance-rul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from schemas.fhirpath import FhirPathError, Node
 from schemas.fhirpath.nodes import resource_node
-from schemas.invariant_rules import BEST_PRACTICE, Plan, Rule, plan_of
+from schemas.invariant_rules import BEST_PRACTICE, Plan, Rule, bare_plan_of, plan_of
 from schemas.outcomes import Issue
 from schemas.places import Place, spelled
 from schemas.structure import RESOURCE_TYPES
@@ -18,16 +19,19 @@ from schemas.validate import MAX_ISSUES
 _SEVERITIES = {"error": "error", "warning": "warning", BEST_PRACTICE: "warning"}
 
 
-def issues(resource: dict[str, Any], *, best_practice: bool = False) -> list[Issue]:
+def issues(
+    resource: dict[str, Any], *, best_practice: bool = False, extended: bool = True
+) -> list[Issue]:
     """The invariants of R4 that a resource breaks: errors, and warnings for rules that are no more
     than that; at most `MAX_ISSUES`.
 
     The resource is one in which `schemas.validate` finds no error: what that checks (`ele-1`,
     `ext-1`, `ref-1`) is not looked at again. With `best_practice` also what is merely advised
     (`dom-6`: a narrative). Resources inside (contained, in a Bundle, in Parameters) are looked at
-    as well. Texts name rules and places, never values.
+    as well. `extended`: False for one that is known to have no extension anywhere, nor any key of a
+    primitive's own (`_birthDate`). Texts name rules and places, never values.
     """
-    walk = _Walk(best_practice)
+    walk = _Walk(best_practice, plan_of if extended or best_practice else bare_plan_of)
     kind = resource.get("resourceType")
     if isinstance(kind, str) and kind in RESOURCE_TYPES:
         walk.resource(resource, kind, (None, kind, -1), None)
@@ -42,10 +46,11 @@ class _Walk:
     """`current` is `%resource`, `root` the resource that contains it; nodes are made when first
     asked for."""
 
-    __slots__ = ("best_practice", "current", "found", "root", "said")
+    __slots__ = ("best_practice", "current", "found", "plan_of", "root", "said")
 
-    def __init__(self, best_practice: bool) -> None:
+    def __init__(self, best_practice: bool, plan_of: Callable[[str], Plan]) -> None:
         self.best_practice = best_practice
+        self.plan_of = plan_of
         self.found: list[Issue] = []
         self.said: set[tuple[str, str]] = set()
         self.current: dict[str, Any] = {}
@@ -56,7 +61,7 @@ class _Walk:
     ) -> None:
         outer = self.current, self.root
         self.current, self.root = value, value if root is None else root
-        self.element(plan_of(kind), value, place)
+        self.element(self.plan_of(kind), value, place)
         self.current, self.root = outer
 
     def element(self, plan: Plan, node: dict[str, Any], place: Place) -> None:
@@ -71,14 +76,14 @@ class _Walk:
                 self.check(rule, node, plan.type_name, place)
             if slot.on_elements:
                 self.on_elements(slot.on_elements, slot.type_name, value, (place, key, -1))
-            if not slot.type_name:
+            if not slot.leads:
                 continue
             if slot.holds_resource:
                 self.held(key, value, place)
                 continue
             below = slot.plan
             if below is None:
-                below = slot.plan = plan_of(slot.type_name)
+                below = slot.plan = self.plan_of(slot.type_name)
             # Most of what is below (a Coding, a Reference) has nothing that any rule is about.
             always, untouched = below.always, below.slots.keys().isdisjoint
             if type(value) is dict:

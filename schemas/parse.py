@@ -26,6 +26,7 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _KEY = re.compile(rb'"\s*:')
 _BYTE_OFFSET = re.compile(r" ?\(byte (\d+)\)")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_WHITE_SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -82,9 +83,7 @@ def parse_json(body: bytes) -> Any:
         _check_depth(value)
     encoded = _ENCODER.encode(value)
     # Bytes that come back as they were had no key twice: what most clients send is compact.
-    if encoded != body.rstrip() and (
-        b"\\u00" in body or len(_KEY.findall(body)) != len(_KEY.findall(encoded))
-    ):
+    if encoded != body.rstrip() and _may_have_lost_keys(body, encoded):
         _refuse_duplicates(body)
     return value
 
@@ -92,6 +91,18 @@ def parse_json(body: bytes) -> Any:
 def canonical_bytes(resource: Any) -> bytes:
     """Compact UTF-8 JSON in the order of the keys, every digit of a number kept."""
     return _ENCODER.encode(resource)
+
+
+def _may_have_lost_keys(body: bytes, encoded: bytes) -> bool:
+    """Whether keys may have been lost by decoding: what is left is counted where it is not plain.
+
+    Bodies that differ in nothing but white space (indented ones) have lost nothing.
+    """
+    if b"\\u00" in body:
+        return True
+    if body.translate(None, _WHITE_SPACE) == encoded.translate(None, _WHITE_SPACE):
+        return False
+    return len(_KEY.findall(body)) != len(_KEY.findall(encoded))
 
 
 def _is_surely_flat(body: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from schemas.element_checks import ObjectType, Slot, object_type
 from schemas.ids import parse_reference
+from schemas.known_concepts import is_known, remember
 from schemas.outcomes import FhirError, Issue
 from schemas.places import Place, spelled
 from schemas.primitives import CHECKS, json_kind
@@ -29,10 +30,14 @@ class Extension(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What `inspect` gives: the issues, and the extensions that may have a definition."""
+    """What `inspect` gives: the issues, and the extensions that may have a definition.
+
+    `extended`: there is some extension, or a key for those of a primitive (`_birthDate`).
+    """
 
     issues: list[Issue]
     extensions: list[Extension]
+    extended: bool
 
 
 def validate(resource: dict[str, Any], expected_type: str | None = None) -> list[Issue]:
@@ -51,7 +56,7 @@ def inspect(resource: dict[str, Any], expected_type: str | None = None) -> Inspe
     except _EnoughError:
         text = f"There are more than {MAX_ISSUES} issues; only the first are listed."
         run.issues.append(Issue("information", "informational", text))
-    return Inspection(run.issues, run.extensions)
+    return Inspection(run.issues, run.extensions, run.extended)
 
 
 def check(resource: dict[str, Any], expected_type: str | None = None) -> None:
@@ -68,11 +73,12 @@ class _EnoughError(Exception):
 class _Run:
     """The issues found so far, and the references to contained resources to be checked."""
 
-    __slots__ = ("contained", "extensions", "inner", "issues")
+    __slots__ = ("contained", "extended", "extensions", "inner", "issues")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.extensions: list[Extension] = []
+        self.extended = False
         self.inner: list[tuple[str, Place | None]] = []
         self.contained = False
 
@@ -141,13 +147,17 @@ def _object(run: _Run, kind: ObjectType, node: dict[str, Any], place: Place) -> 
         if slot.many:
             _array(run, slot, node, key, value, place)
         elif slot.check is not None:
-            problem_found = slot.check(value)
+            check = slot.text_check if type(value) is str else None
+            problem_found = check(value) if check is not None else slot.check(value)
             if problem_found is not None:
                 run.report("value", problem_found, place, key)
             elif slot.codes is not None and value not in slot.codes:
                 _bad_code(run, slot, place, key)
         elif type(value) is dict:
-            _complex(run, slot, value, (place, key, -1))
+            if slot.plain:
+                _plain(run, slot, value, (place, key, -1))
+            else:
+                _complex(run, slot, value, (place, key, -1))
         else:
             problem = f"must be one {slot.type_name} (an object), not {json_kind(value)}"
             run.report("structure", problem, place, key)
@@ -178,9 +188,10 @@ def _array(run: _Run, slot: Slot, node: dict[str, Any], key: str, value: Any, pl
     if not value:
         run.report("structure", "is an empty array; leave it out instead", place, key)
     if slot.check is None:
+        look = _plain if slot.plain else _complex
         for index, item in enumerate(value):
             if type(item) is dict:
-                _complex(run, slot, item, (place, key, index))
+                look(run, slot, item, (place, key, index))
             else:
                 problem = f"must be a {slot.type_name} (an object), not {json_kind(item)}"
                 run.report("structure", problem, place, key, index)
@@ -200,13 +211,26 @@ def _array(run: _Run, slot: Slot, node: dict[str, Any], key: str, value: Any, pl
             _bad_code(run, slot, place, key, index)
 
 
+def _plain(run: _Run, slot: Slot, value: dict[str, Any], place: Place) -> None:
+    """An object with nothing to check but its own elements."""
+    key_of = slot.key_of
+    if key_of is None:
+        _object(run, slot.object_type or slot.of(), value, place)
+        return
+    key = key_of(value)
+    if key is not None and is_known(key):
+        return
+    before = len(run.issues)
+    _object(run, slot.object_type or slot.of(), value, place)
+    if key is not None and len(run.issues) == before:
+        remember(key)
+
+
 def _complex(run: _Run, slot: Slot, value: dict[str, Any], place: Place) -> None:
     if slot.holds_resource:
         _nested_resource(run, slot, value, place)
         return
-    kind = slot.object_type
-    if kind is None:
-        kind = slot.object_type = object_type(slot.type_name)
+    kind = slot.object_type or slot.of()
     _object(run, kind, value, place)
     if kind.name == "Extension":
         _extension(run, value, place)
@@ -234,6 +258,7 @@ def _primitive_extension(
     run: _Run, slot: Slot, node: dict[str, Any], key: str, value: Any, place: Place
 ) -> None:
     """`_birthDate`: id and extensions of a primitive, for arrays aligned with null."""
+    run.extended = True
     kind = object_type("Element")
     if not slot.many:
         if type(value) is not dict:
@@ -271,6 +296,7 @@ def _element(run: _Run, kind: ObjectType, node: dict[str, Any], place: Place, ow
 
 def _extension(run: _Run, node: dict[str, Any], place: Place) -> None:
     """ext-1: a value or nested extensions, and not both."""
+    run.extended = True
     url = node.get("url")
     if type(url) is str and ":" in url:
         run.extensions.append(Extension(url, node, place))

@@ -29,6 +29,7 @@ from service.interactions import create, read, search, vread
 from service.loop_costs import THREADS, LoopCosts
 from service.representation import REPRESENTATION_PARAMETERS
 from service.request_body import fhir_body
+from service.searchset import of_type
 from service.whole_number import whole_number
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -99,7 +100,7 @@ class DirectRoutes:
 
         async def answer(request: Request) -> Response:
             def found() -> Response:
-                return search.search(resource_type, self._context, request)
+                return search.answer(of_type(resource_type), params, self._context, request)
 
             # What is not in the index yet would have to be waited for.
             if self._at_once and self._costs.is_short(kind) and lake.is_indexed:

@@ -98,13 +98,13 @@ class Validation:
         `minimal` looks as closely as `strict`. `resolve` gives the resource that a reference leads
         to, beyond those contained and those of the same Bundle.
         """
-        issues, extensions = inspect(resource, expected_type)
+        issues, extensions, extended = inspect(resource, expected_type)
         strict = (level or self.level) != STRUCTURE_ONLY
         if issues:
             return [*issues, _NOT_LOOKED_AT] if strict or profiles else issues
         near = _near(resource, resolve)
         if strict:
-            issues += broken_invariants(resource)
+            issues += broken_invariants(resource, extended=extended)
             applied: Applied = set()
             issues += self._claimed(resource, near, applied)
             for extension in extensions:

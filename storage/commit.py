@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import apsw
 
@@ -51,8 +52,7 @@ class Position:
         self.earliest_us = max(self.earliest_us, (moment_us // 1000 + 1) * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """One prepared operation with the version that is current before it."""
 
     operation: Prepared

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.ids import is_id
 from schemas.outcomes import FhirError, error
@@ -34,8 +33,7 @@ ANY_VERSION = -1
 """As `if_match`: there must be a current version, whichever."""
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(NamedTuple):
     """Store a version of a resource, which carries `resourceType` and `id`.
 
     `if_match`: the version that must be current (or `ANY_VERSION`), else `precondition`.
@@ -52,8 +50,7 @@ class Put:
     as_parsed: bool = False
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(NamedTuple):
     """Hide a resource; its versions stay. `if_match` as for `Put`."""
 
     resource_type: str
@@ -72,8 +69,7 @@ class RefusedError(FhirError):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An operation with all that the writer needs; `body` is None for a deletion.
 
     `key`: number of the type, packed id. `packed_rows`: the index rows as `index_queue` has them;

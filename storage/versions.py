@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.outcomes import Issue
 from schemas.parse import parse_resource
@@ -12,8 +12,7 @@ from schemas.parse import parse_resource
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of one resource, as it was committed.
 
     `t` is its commit, `last_updated` that commit's moment (aware, UTC, milliseconds); `method` the

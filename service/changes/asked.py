@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -60,8 +60,7 @@ OUTSIDE = Places()
 """Of a request that is in no Bundle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One create, update, patch or delete.
 
     `method` is its HTTP verb. `id` is empty where a `condition` (the parameters of a search) says

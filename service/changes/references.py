@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from schemas.ids import iter_references, parse_reference
+from schemas.ids import parse_reference
 from schemas.outcomes import FhirError, Issue, error
 from service.changes.asked import located
 from service.own_references import relative_to
@@ -40,6 +40,7 @@ class References:
         self._keep_administrative = keep_administrative
         self._bundle = bundle
         self._known: dict[str, str | None] = {}
+        self._logical: dict[str, tuple[Resource, Issue]] = {}
         self._by_identifier: dict[tuple[str, str, str], list[str]] = {}
         self._relative: Mapping[str, str] = {}
         self._base = ""
@@ -87,6 +88,8 @@ class References:
     def _node(self, node: Resource) -> Resource:
         changed: Resource | None = None
         for key, value in node.items():
+            if key in _NEVER_REFERENCES and type(value) is str:
+                continue
             kind = type(value)
             found: Any
             if kind is str:
@@ -99,8 +102,6 @@ class References:
                         changed["identifier"] = found["identifier"]
                         continue
                 elif value.startswith(_SCHEMES):
-                    if key in _NEVER_REFERENCES:
-                        continue
                     found = self._uri(value)
                 elif key == "div":
                     found = self._narrative(value)
@@ -189,6 +190,13 @@ class References:
         return found.pop() if found else None
 
     def _by_logical_identifier(self, text: str) -> Resource:
+        known = self._logical.get(text)
+        if known is None:
+            known = self._logical[text] = self._made_logical(text)
+        found, self._notices[text] = known
+        return found
+
+    def _made_logical(self, text: str) -> tuple[Resource, Issue]:
         resource_type, _, query = text.partition("?")
         params = parse_qsl(query)
         plain = len(params) == 1 and params[0][0] == "identifier" and "," not in params[0][1]
@@ -200,13 +208,13 @@ class References:
             )
             raise _UnresolvedError(failure, text)
         system, _, value = params[0][1].rpartition("|")
-        self._notices[text] = Issue(
+        notice = Issue(
             "warning",
             "not-found",
             f"No {resource_type} has this identifier yet: kept as a reference by identifier.",
         )
         identifier = {"system": system, "value": value} if system else {"value": value}
-        return {"type": resource_type, "identifier": identifier}
+        return {"type": resource_type, "identifier": identifier}, notice
 
 
 class _UnresolvedError(Exception):
@@ -219,8 +227,30 @@ class _UnresolvedError(Exception):
 
 
 def _place(resource: Resource, text: str, prefix: str) -> str:
-    """Where a resource has a reference of this text: `Encounter.subject`."""
-    for place, holder in iter_references(resource):
-        if holder["reference"] == text:
-            return prefix + place.partition(".")[2] if prefix else place
-    return prefix.rstrip(".") or str(resource["resourceType"])
+    """Where a resource has a reference of this text first: `Encounter.subject`."""
+    below = _below(resource, text)
+    if below is None:
+        return prefix.rstrip(".") or str(resource["resourceType"])
+    return prefix + below[1:] if prefix else f"{resource['resourceType']}{below}"
+
+
+def _below(node: Resource, text: str) -> str | None:
+    """Where a reference of this text is below a node, `.participant[0].individual`; None: nowhere.
+
+    As the first of `schemas.ids.iter_references`, without looking at what comes after it.
+    """
+    if node.get("reference") == text:
+        return ""
+    for name, value in node.items():
+        kind = type(value)
+        if kind is dict:
+            found = _below(value, text)
+            if found is not None:
+                return f".{name}{found}"
+        elif kind is list:
+            for index, item in enumerate(value):
+                if type(item) is dict:
+                    found = _below(item, text)
+                    if found is not None:
+                        return f".{name}[{index}]{found}"
+    return None

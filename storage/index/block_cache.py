@@ -16,6 +16,7 @@ from storage.index.block import Block
 from storage.index.part_map import Part, PartMap
 from storage.index.parts import BlockEntry, Directory, PartVersions
 from storage.index.probe import Probe
+from storage.index.row_values import RowValues
 from storage.index.texts import Texts
 
 _CACHE_BYTES = 128 * 2**20
@@ -29,7 +30,8 @@ _FEW_OF = 16
 # What is said of a part in a word or two.
 _SMALL_BYTES = 400
 
-_NO_ROWS = np.zeros(0, np.uint16)
+_Key = tuple[str, int] | tuple[str, int, str, int]
+"""What is kept, of which block or part, and of which parameter."""
 
 
 class BlockCache:
@@ -37,7 +39,7 @@ class BlockCache:
 
     def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[tuple[str, int], tuple[Any, int]] = OrderedDict()
+        self._kept: OrderedDict[_Key, tuple[Any, int]] = OrderedDict()
         self._bytes = 0
         self._maps: dict[int, tuple[int, int, PartMap]] = {}
         self._lock = threading.Lock()
@@ -98,6 +100,21 @@ class BlockCache:
             for one in self.candidates(connection, part, probe)
         ]
 
+    def row_values(self, connection: apsw.Connection, part: Part, kind: str, p: int) -> RowValues:
+        """The values of a parameter of numbers by row; the part must have some."""
+        found: RowValues = self._get(
+            ("values", part.id, kind, p),
+            lambda: RowValues.of(
+                [
+                    self.block(connection, kind, one.id)
+                    for one in self.directory(connection, part)[kind, p]
+                ],
+                part.rows,
+            ),
+            lambda read: read.nbytes,
+        )
+        return found
+
     def ids(self, connection: apsw.Connection, part: Part, rows: np.ndarray) -> Texts:
         """The ids of the resources in some rows of a part."""
         if len(rows) < part.rows // _FEW_OF:
@@ -130,9 +147,7 @@ class BlockCache:
             self._maps.clear()
             self._bytes = 0
 
-    def _get(
-        self, key: tuple[str, int], read: Callable[[], Any], size: Callable[[Any], int]
-    ) -> Any:
+    def _get(self, key: _Key, read: Callable[[], Any], size: Callable[[Any], int]) -> Any:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:
@@ -152,8 +167,8 @@ class BlockCache:
         return found
 
 
-def _damaged(key: tuple[str, int], problem: str) -> FhirError:
-    what, number = key
+def _damaged(key: _Key, problem: str) -> FhirError:
+    what, number = key[:2]
     return error(
         "internal",
         f"The search index is damaged ({what} {number}: {problem}). Run `chartlake reindex`.",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 def split(text: str, separator: str, limit: int = 0) -> list[str]:
     """The parts between unescaped separators (at most `limit` + 1), still escaped."""
+    if "\\" not in text:
+        return text.split(separator, limit or -1)
     parts: list[str] = []
     start = position = 0
     while position < len(text):

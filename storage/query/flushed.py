@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import apsw
 import numpy as np
 
 from storage.index.block_cache import BlockCache
+from storage.index.membership import TextSet
 from storage.index.part_map import Part
-from storage.index.parts import Directory
+from storage.index.parts import BlockEntry, Directory
+from storage.index.probe import Probe
+from storage.index.row_values import NUMERIC
 from storage.index.texts import Texts
 from storage.query.alternatives import Alternatives
 from storage.query.conditions import Every, Holds, Ids, Moments, Not, among_ids
@@ -24,8 +29,11 @@ Read = Callable[[apsw.Connection, np.ndarray], Any]
 
 # What is picked out one by one; beyond, all rows of a part are looked at.
 _FEW = 1_024
-_FEW_ENTRIES = 8_192
 _NO_VERSIONS = np.zeros(0, np.int64)
+
+
+_VersionsOfIds = WeakKeyDictionary[TextSet, tuple[int, int, np.ndarray]]
+"""By set of ids, as long as it is kept: a type, its last flushed version, their versions to it."""
 
 
 class FlushedIndex:
@@ -35,12 +43,27 @@ class FlushedIndex:
         self.cache = BlockCache()
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
+        self.versions_of_ids = _VersionsOfIds()
 
     def clear(self) -> None:
         """Forget everything that was read."""
         self.cache.clear()
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
+        self.versions_of_ids = _VersionsOfIds()
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One criterion in one part: the blocks that may have what each of its probes asks for.
+
+    `most`: at most how many entries meet it. `hits`: their rows, where they are known already.
+    """
+
+    excludes: bool
+    blocks: list[tuple[Probe, list[BlockEntry]]]
+    most: int
+    hits: list[np.ndarray] | None = None
 
 
 class FlushedMatches:
@@ -57,6 +80,7 @@ class FlushedMatches:
         self._connection = connection
         self._cache = flushed.cache
         self._superseded = flushed.superseded
+        self._known_versions = flushed.versions_of_ids
         self._plan = planned
         self._t = t
         self._rows: dict[int, np.ndarray] = {}
@@ -148,12 +172,19 @@ class FlushedMatches:
         ids = self._plan.few_ids
         if ids is None or not len(ids):
             return _NO_VERSIONS
+        # A set that is kept is asked for again, by the next page; the versions of its resources
+        # up to one are always the same.
+        known = self._known_versions.get(ids)
+        if known is not None and known[:2] == (self._plan.type_number, flushed_v):
+            return known[2]
         text, args = among_ids("id", ids)
         rows = self._connection.execute(
             f"SELECT v FROM version WHERE type = ? AND {text} AND +v <= ?",
             (self._plan.type_number, *args, flushed_v),
         ).fetchall()
-        return np.sort(np.array([v for (v,) in rows], np.int64))
+        found = np.sort(np.array([v for (v,) in rows], np.int64))
+        self._known_versions[ids] = (self._plan.type_number or 0, flushed_v, found)
+        return found
 
     def _matching(self, part: Part) -> np.ndarray:
         """Rows that meet the criteria, whether visible or not; no deletions."""
@@ -170,19 +201,18 @@ class FlushedMatches:
             versions = self._cache.versions(self._connection, part)
             found = np.flatnonzero(np.isin(versions.v, self._of_ids[begin:end]))
             found = found[~np.isin(found, versions.deleted)]
-        wanted = [one for one in self._plan.alternatives if not one.excludes]
-        sizes = [self._entries(part, one) for one in wanted]
-        for place in np.argsort(sizes, kind="stable"):
-            if not sizes[place] or (found is not None and not len(found)):
+        wanted = [self._asked(part, one) for one in self._plan.alternatives if not one.excludes]
+        for one in sorted(wanted, key=lambda asked: asked.most):
+            if not one.most or (found is not None and not len(found)):
                 return _NO_ROWS
-            found = self._narrowed(part, wanted[place], found, sizes[place])
+            found = self._narrowed(part, one, found)
         if found is None:
             live = np.ones(part.rows, bool)
             live[self._cache.versions(self._connection, part).deleted] = False
             found = np.flatnonzero(live)
-        for one in self._plan.alternatives:
-            if one.excludes and len(found):
-                found = self._narrowed(part, one, found, self._entries(part, one))
+        for other in self._plan.alternatives:
+            if other.excludes and len(found):
+                found = self._narrowed(part, self._asked(part, other), found)
         for node in self._plan.compounds:
             if len(found):
                 found = found[self.holds(part, node)[found]]
@@ -190,31 +220,61 @@ class FlushedMatches:
             found = found[self._plan.ids.mask(self.ids(part, found))]
         return found
 
-    def _narrowed(
-        self, part: Part, one: Alternatives, rows: np.ndarray | None, entries: int
-    ) -> np.ndarray:
+    def _asked(self, part: Part, one: Alternatives) -> _Asked:
+        """A criterion of a part. What one block answers is looked up, and so told exactly."""
+        candidates = self._cache.candidates
+        blocks = [(probe, candidates(self._connection, part, probe)) for probe in one.probes]
+        sizes = [block.entries for _, found in blocks for block in found]
+        if len(sizes) != 1:
+            return _Asked(one.excludes, blocks, sum(sizes))
+        hits = [self._select(probe, block) for probe, found in blocks for block in found]
+        return _Asked(one.excludes, blocks, len(hits[0]), hits)
+
+    def _select(self, probe: Probe, block: BlockEntry) -> np.ndarray:
+        """The rows of a block with an entry that a probe asks for; a row may come repeatedly."""
+        return self._cache.block(self._connection, probe.kind, block.id).select(probe.condition)
+
+    def _hits(self, asked: _Asked) -> list[np.ndarray]:
+        """The rows that a criterion asks for, or excludes; a row may come repeatedly."""
+        if asked.hits is None:
+            asked.hits = [
+                self._select(probe, block) for probe, found in asked.blocks for block in found
+            ]
+        return asked.hits
+
+    def _narrowed(self, part: Part, asked: _Asked, rows: np.ndarray | None) -> np.ndarray:
         """Those of the rows (None: of all) that a criterion asks for, ascending.
 
         Few rows are picked out of the entries; many are looked up in a mask of all rows.
         """
-        if (rows is None and entries > _FEW_ENTRIES) or (rows is not None and len(rows) > _FEW):
-            mask = self._mask(part, one)
-            if rows is None:
-                return np.flatnonzero(mask)
-            return rows[mask[rows] != one.excludes]
-        among = None
-        if rows is not None:
-            among = np.zeros(part.rows, bool)
-            among[rows] = True
-        hits = []
-        for selected in self._selected(part, one):
-            hits.append(selected if among is None else selected[among[selected]])
-        if not hits:
-            return _NO_ROWS if rows is None or not one.excludes else rows
-        found = np.unique(hits[0] if len(hits) == 1 else np.concatenate(hits)).astype(np.int64)
-        if not one.excludes or rows is None:
+        if rows is None:
+            return _distinct(part, self._hits(asked))
+        if len(rows) > _FEW:
+            mask = np.zeros(part.rows, bool)
+            for selected in self._hits(asked):
+                mask[selected] = True
+            return rows[mask[rows] != asked.excludes]
+        found = _distinct(part, self._among(part, asked, rows))
+        if not asked.excludes:
             return found
         return rows[~np.isin(rows, found)]
+
+    def _among(self, part: Part, asked: _Asked, rows: np.ndarray) -> list[np.ndarray]:
+        """Those of a few rows that have what the probes ask for; one may come repeatedly."""
+        among = np.zeros(part.rows, bool)
+        among[rows] = True
+        if asked.hits is not None:
+            return [selected[among[selected]] for selected in asked.hits]
+        hits = []
+        for probe, blocks in asked.blocks:
+            if len(blocks) > 1 and probe.kind in NUMERIC:
+                values = self._cache.row_values(self._connection, part, probe.kind, probe.p)
+                hits.append(values.select(rows, probe.condition))
+                continue
+            for block in blocks:
+                selected = self._select(probe, block)
+                hits.append(selected[among[selected]])
+        return hits
 
     def ids(self, part: Part, rows: np.ndarray) -> Texts:
         """The ids of the resources in some rows of a part."""
@@ -262,14 +322,6 @@ class FlushedMatches:
             rows = rows[kept]
         return rows
 
-    def _entries(self, part: Part, one: Alternatives) -> int:
-        """At most how many entries a criterion has in a part."""
-        return sum(
-            block.entries
-            for probe in one.probes
-            for block in self._cache.candidates(self._connection, part, probe)
-        )
-
     def _mask(self, part: Part, one: Alternatives) -> np.ndarray:
         """Which rows of a part have an entry that the criterion asks for."""
         found = np.zeros(part.rows, bool)
@@ -280,3 +332,22 @@ class FlushedMatches:
     def _selected(self, part: Part, one: Alternatives) -> Iterable[np.ndarray]:
         for probe in one.probes:
             yield from self._cache.rows(self._connection, part, probe)
+
+
+def _distinct(part: Part, hits: list[np.ndarray]) -> np.ndarray:
+    """The rows of a part that come among some, ascending."""
+    count = sum(map(len, hits))
+    if not count:
+        return _NO_ROWS
+    if count > _FEW:
+        mask = np.zeros(part.rows, bool)
+        for rows in hits:
+            mask[rows] = True
+        return mask.nonzero()[0]
+    found = np.concatenate(hits).astype(np.int64)
+    if count > 1:
+        found.sort()
+        kept = np.ones(count, bool)
+        np.not_equal(found[1:], found[:-1], out=kept[1:])
+        found = found[kept]
+    return found

@@ -12,9 +12,8 @@ from storage.index.probe import Probe
 from storage.index.texts import Texts
 from storage.packed_ids import unpack
 from storage.query.flushed import FlushedIndex, FlushedMatches
-from storage.query.plan import Plan, Where, hot_matches
+from storage.query.plan import NOWHERE, Plan, hot_matches
 
-_NOWHERE = Where("0", [])
 _NO_VERSIONS = np.zeros(0, np.int64)
 
 
@@ -27,10 +26,11 @@ class Matches:
         self._connection = connection
         self._index = index
         self.planned = planned
+        self._hot_versions: np.ndarray | None = None
         flushed_v = 0
         if planned.type_number is not None:
             flushed_v = newest_flushed(connection, planned.type_number)
-        self.hot = _NOWHERE
+        self.hot = NOWHERE
         if planned.type_number is not None and _is_hot(connection, planned.type_number, flushed_v):
             self.hot = hot_matches(connection, planned, t, flushed_v)
         self.flushed = FlushedMatches(connection, index, planned, t, flushed_v)
@@ -38,7 +38,9 @@ class Matches:
     def total(self) -> int:
         """How many there are."""
         where, count = self.hot, 0
-        if where is not _NOWHERE:
+        if where is not NOWHERE and self.planned.few_ids is not None:
+            count = len(self.hot_versions())
+        elif where is not NOWHERE:
             count = self._connection.execute(
                 f"SELECT count(*) FROM version r WHERE {where.sql}", where.args
             ).get
@@ -46,29 +48,34 @@ class Matches:
 
     def by_version(self, count: int, after: int | None, *, descending: bool) -> list[int]:
         """The first `count` by `v`, of those after version `after`."""
+        cold = self.flushed.first(count, after, descending=descending).tolist()
+        if self.hot is NOWHERE or self.planned.few_ids is not None:
+            hot = self.hot_versions()
+            if after is not None:
+                hot = hot[hot < after if descending else hot > after]
+            return sorted([*hot.tolist(), *cold], reverse=descending)[:count]
         where, args = self.hot.sql, list(self.hot.args)
         if after is not None:
             where, args = f"{where} AND r.v {'<' if descending else '>'} ?", [*args, after]
         direction = "DESC" if descending else "ASC"
-        rows: list[Any] = []
-        if self.hot is not _NOWHERE:
-            rows = self._connection.execute(
-                f"SELECT r.v FROM version r WHERE {where} ORDER BY r.v {direction} LIMIT ?",
-                (*args, count),
-            ).fetchall()
-        cold = self.flushed.first(count, after, descending=descending)
-        both = sorted([*(v for (v,) in rows), *cold.tolist()], reverse=descending)
-        return both[:count]
+        rows = self._connection.execute(
+            f"SELECT r.v FROM version r WHERE {where} ORDER BY r.v {direction} LIMIT ?",
+            (*args, count),
+        ).fetchall()
+        return sorted([*(v for (v,) in rows), *cold], reverse=descending)[:count]
 
     def hot_versions(self) -> np.ndarray:
         """The `v` of the hot ones, in no order."""
-        if self.hot is _NOWHERE:
+        if self.hot is NOWHERE:
             return _NO_VERSIONS
-        where = self.hot
-        rows = self._connection.execute(
-            f"SELECT r.v FROM version r WHERE {where.sql}", where.args
-        ).fetchall()
-        return np.array([v for (v,) in rows], np.int64)
+        if self._hot_versions is None:
+            # Looking the ids up, where ids are asked for, costs the most: they are, once.
+            where = self.hot
+            rows = self._connection.execute(
+                f"SELECT r.v FROM version r WHERE {where.sql}", where.args
+            ).fetchall()
+            self._hot_versions = np.array([v for (v,) in rows], np.int64)
+        return self._hot_versions
 
     def versions(self) -> np.ndarray:
         """The `v` of all, in no order."""

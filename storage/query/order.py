@@ -20,6 +20,7 @@ from storage import index
 from storage.index.block_cache import BlockCache
 from storage.index.part_map import Part
 from storage.index.probe import Probe
+from storage.index.row_values import NUMERIC
 from storage.index.texts import Texts
 from storage.packed_ids import unpack
 from storage.query.joins import Evaluation
@@ -82,7 +83,10 @@ def ordered(
     sort_by = [numbers if not sort[-1].descending else -numbers]
     for key_asked, column in reversed(list(zip(sort, values, strict=True))):
         ranks = _ranks(column)
-        sort_by.append(-ranks if key_asked.descending else ranks)
+        if key_asked.descending:
+            # Not the negative, which the least integer has not.
+            ranks = -ranks if ranks.dtype == np.float64 else ~ranks
+        sort_by.append(ranks)
     return numbers[np.lexsort(sort_by)]
 
 
@@ -127,8 +131,7 @@ class _Key:
             return self._picked(part, rows)
         if self._text:
             return self._texts(part, rows)
-        real = self._kind in ("number", "quantity")
-        found = np.full(part.rows, self._missing, np.float64 if real else np.int64)
+        found = np.full(part.rows, self._missing, self._number_type)
         for block in self._blocks(part):
             values = block.columns[_COLUMNS[self._kind]][block.value_of_entries()]
             _assign(found, block.rows, values, last=self._descending)
@@ -136,6 +139,8 @@ class _Key:
 
     def _picked(self, part: Part, rows: np.ndarray) -> Any:
         """The values of a few rows, ascending: only their entries are looked at."""
+        if self._kind in NUMERIC:
+            return self._numbers_of(part, rows)
         among = np.zeros(part.rows, bool)
         among[rows] = True
         column = _COLUMNS[self._kind]
@@ -156,9 +161,22 @@ class _Key:
             return pa.array(found, pa.binary())
         return self._numbers(found)
 
+    def _numbers_of(self, part: Part, rows: np.ndarray) -> np.ndarray:
+        """The values of a few rows by a parameter of numbers."""
+        found = np.full(len(rows), self._missing, self._number_type)
+        if self._cache.directory(self._connection, part).get((self._kind, self._p)):
+            known = self._cache.row_values(self._connection, part, self._kind, self._p)
+            which, numbers = known.entries(rows)
+            values = known.columns[_COLUMNS[self._kind]][numbers]
+            _assign(found, which, values, last=self._descending)
+        return found
+
+    @property
+    def _number_type(self) -> type[np.float64 | np.int64]:
+        return np.float64 if self._kind in ("number", "quantity") else np.int64
+
     def _numbers(self, values: Sequence[Any]) -> np.ndarray:
-        real = self._kind in ("number", "quantity")
-        return np.array(values, np.float64 if real else np.int64)
+        return np.array(values, self._number_type)
 
     def _of_versions(self, versions: np.ndarray) -> Any:
         column = "r.id" if self._kind == "_id" else "r.t"
@@ -206,9 +224,9 @@ def _assign(found: np.ndarray, rows: np.ndarray, values: np.ndarray, *, last: bo
 
 
 def _ranks(chunks: list[Any]) -> np.ndarray:
-    """Numbers in the order of the values."""
+    """Numbers in the order of the values: those that are numbers themselves."""
     if isinstance(chunks[0], np.ndarray):
-        return np.unique(np.concatenate(chunks), return_inverse=True)[1].astype(np.int64)
+        return np.concatenate(chunks)
     encoded: Any = pa.concat_arrays(chunks).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order), np.int64)

@@ -20,6 +20,7 @@ from storage.index import date
 from storage.index.condition import All, Compare, Condition, Either
 from storage.index.membership import Among, TextSet
 from storage.index.probe import Probe
+from storage.packed_ids import unpack
 from storage.query.alternatives import Alternatives, alternatives
 from storage.query.canonical import Canonical, names
 from storage.query.code_sets import CodeSets
@@ -51,6 +52,12 @@ from storage.query.tree import (
 
 # First look for a criterion with few rows; when all have many, look further before choosing.
 _CAPS = (1_000, 30_000)
+
+# A criterion with so few rows drives, whatever the others have.
+_FEW_ROWS = 50
+
+# Up to here, hot versions are gone through rather than many ids looked up.
+_FEW_HOT = 500
 
 # lastUpdated is written in milliseconds; the interval it stands for is one of them.
 _INSTANT_US = 1_000
@@ -89,6 +96,10 @@ class Where:
 
     sql: str
     args: list[Any]
+
+
+NOWHERE = Where("0", [])
+"""No hot version matches: it need not be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +225,21 @@ def references(p: int, ids: TextSet, type_number: int) -> list[Probe]:
 
 
 def hot_matches(connection: apsw.Connection, planned: Plan, t: int, flushed_v: int) -> Where:
-    """The hot versions that match as of `t`: those of the type after `flushed_v`."""
+    """The hot versions that match as of `t`: those of the type after `flushed_v`, or `NOWHERE`."""
     if planned.type_number is None or (planned.ids is not None and not len(planned.ids)):
-        return Where("0", [])
+        return NOWHERE
     found = planned.alternatives
-    few = planned.few_ids
-    driver = None if few is not None else _choose_driver(connection, found)
+    ids = planned.ids
+    if ids is not None and len(ids) > _FEW_ROWS:
+        ids = _hot_ones(connection, planned.type_number, ids, flushed_v)
+        if not len(ids):
+            return NOWHERE
+    few = ids if ids is not None and len(ids) <= FEW_IDS else None
+    driver = None
+    if few is None:
+        driver, rows = _choose_driver(connection, found)
+        if not rows:
+            return NOWHERE
     parts: list[tuple[str, Sequence[Any]]] = []
     # The unary plus keeps SQLite from preferring an index by type, or the range of v, to the
     # driver or the ids.
@@ -233,8 +253,8 @@ def hot_matches(connection: apsw.Connection, planned: Plan, t: int, flushed_v: i
     parts += [moment.sql({"v": f"{free}r.v"}) for moment in planned.moments]
     parts += [checked(one) for one in found if one is not driver]
     parts += [checked(one) for one in planned.compounds]
-    if planned.ids is not None and few is None:
-        parts.append(among_ids("+r.id", planned.ids))
+    if ids is not None and few is None:
+        parts.append(among_ids("+r.id", ids))
     parts.append(("r.t <= ? AND (r.t_end IS NULL OR r.t_end > ?) AND NOT r.deleted", [t, t]))
     where = " AND ".join(f"({sql})" for sql, _ in parts)
     return Where(where, [arg for _, args in parts for arg in args])
@@ -279,18 +299,41 @@ def _on_v(connection: apsw.Connection, condition: Condition) -> Condition:
 
 def _choose_driver(
     connection: apsw.Connection, found: Sequence[Alternatives]
-) -> Alternatives | None:
-    """The criterion with the fewest hot rows, of those that an index can seek."""
+) -> tuple[Alternatives | None, int]:
+    """The criterion with the fewest hot rows, of those that an index can seek, and how many.
+
+    The number is one at least, unless none of them has a row.
+    """
     candidates = [
         one for one in found if not one.excludes and all(probe.seekable for probe in one.probes)
     ]
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
+    if not candidates:
+        return None, 1
+    for one in candidates:
+        count = _count(connection, one.probes, _FEW_ROWS)
+        if count < _FEW_ROWS:
+            return one, count
+    if len(candidates) == 1:
+        return candidates[0], _FEW_ROWS
     for cap in _CAPS:
         counts = [_count(connection, one.probes, cap) for one in candidates]
         if min(counts) < cap:
             break
-    return candidates[counts.index(min(counts))]
+    return candidates[counts.index(min(counts))], min(counts)
+
+
+def _hot_ones(
+    connection: apsw.Connection, type_number: int, ids: TextSet, flushed_v: int
+) -> TextSet:
+    """Those of the ids that have hot versions, where these are fewer; else all."""
+    most = min(len(ids), _FEW_HOT)
+    hot: list[Any] = connection.execute(
+        "SELECT id FROM version WHERE type = ? AND v > ? LIMIT ?",
+        (type_number, flushed_v, most + 1),
+    ).fetchall()
+    if len(hot) > most:
+        return ids
+    return TextSet.of(id for id in {unpack(key) for (key,) in hot} if id in ids)
 
 
 def _count(connection: apsw.Connection, probes: Sequence[Probe], cap: int) -> int:

@@ -19,14 +19,16 @@ from schemas.invariant_presence import verdict
 from schemas.invariant_rules import BEST_PRACTICE, plan_of
 from schemas.invariants import issues
 from schemas.structure import PRIMITIVE_TYPES, TYPES, load_definitions
-from schemas.validate import validate
+from schemas.validate import inspect, validate
 
 CODE = {"coding": [{"system": "http://loinc.org", "code": "1"}]}
 OBSERVATION: dict[str, Any] = {"resourceType": "Observation", "status": "final", "code": CODE}
 
 
 def broken(resource: dict[str, Any], **more: Any) -> list[tuple[str, str, str]]:
-    """(severity, key, place) of each issue."""
+    """(severity, key, place) of each issue; the same whether it is known to have no extension."""
+    if not inspect(resource).extended:
+        assert issues(resource, **more) == issues(resource, **more, extended=False)
     found = []
     for issue in issues(resource, **more):
         assert issue.code == "invariant"
@@ -169,6 +171,25 @@ def test_a_broken_rule_is_named_with_its_place(
 ) -> None:
     assert validate(resource) == []
     assert broken(resource) == expected
+
+
+@pytest.mark.parametrize(
+    ("resource", "extended"),
+    [
+        (OBSERVATION, False),
+        ({**OBSERVATION, "_status": {"id": "s"}}, True),
+        ({**OBSERVATION, "code": {**CODE, "extension": [{"url": "u", "valueCode": "c"}]}}, True),
+        (
+            {**OBSERVATION, "contained": [
+                {"resourceType": "Patient", "id": "p", "_active": {"id": "a"}}]},
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_a_resource_without_extensions_is_told_from_others(
+    resource: dict[str, Any], extended: bool
+) -> None:
+    assert inspect(resource).extended is extended
 
 
 def test_contained_resources_are_looked_at_with_their_own_rules() -> None:
