@@ -6,29 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from schemas.outcomes import FhirError
 from service.lake_access import open_lake, open_to_read
 from service.settings import Settings
 from storage.audit_change import user
-from storage.audit_trail import AuditTrail, outcome_of
+from storage.audit_trail import AuditTrail
 from storage.lake import Lake
+from storage.process_trail import recording
 
 
 def command_trail(name: str) -> AuditTrail:
     """The trail of a command of the command line, run by this user of the operating system."""
     return AuditTrail(f"cli:{user()}", name, "E", lists_entities=False)
-
-
-@contextmanager
-def recording(lake: Lake, trail: AuditTrail) -> Iterator[None]:
-    """Record at the end what the trail holds, also when it ends with a failure."""
-    try:
-        yield
-    except BaseException as failure:
-        trail.failure = failure.category if isinstance(failure, FhirError) else "internal"
-        raise
-    finally:
-        lake.record_access(trail.finish(outcome_of(trail.failure))).result()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from service.reference_integrity import EXISTING, ReferenceIntegrity
 from storage.audit_trail import AuditTrail
 from storage.jobs import COMPLETED, VALUES, Job
 from storage.lake import Delete, Guard, Lake, OvertakenError, Page, Put, RefusedError, Version
+from storage.reading import present
 
 BULK_DELETE, BULK_PATCH = "bulk-delete", "bulk-patch"
 
@@ -209,13 +210,8 @@ class _Work:
 
     def _is_current(self, version: Version) -> bool:
         """Whether the version that was matched is the one that is there now."""
-        try:
-            now = self._lake.read(version.resource_type, version.id)
-        except FhirError as failure:
-            if failure.category in ("not-found", "deleted"):
-                return False
-            raise
-        return now.version_id == version.version_id
+        now = present(self._lake.read, version.resource_type, version.id)
+        return now is not None and now.version_id == version.version_id
 
     def _save(self) -> None:
         counts = sum(self._progress[name] for name in _COUNTS)

@@ -30,11 +30,6 @@ class CrossOrigin:
         """`origins` such as `https://app.example.org`; `*` for all."""
         self._origins = frozenset(origins)
 
-    @property
-    def is_on(self) -> bool:
-        """May any page ask?"""
-        return bool(self._origins)
-
     def preflight(self, scope: Scope) -> Response | None:
         """The answer to a browser that asks what a page may do; None for any other request."""
         if not self._origins or scope["method"] != "OPTIONS":

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from service.as_of import parse_at, view_at
-from service.audit_command import command_trail, recording
+from service.audit_command import command_trail
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -16,6 +16,7 @@ from service.note_text import document_reference
 from service.notices import Notice
 from service.settings import Settings
 from storage.lake import LakeAt
+from storage.process_trail import recording
 
 
 class FolderLake:

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schemas.ids import is_id
-from schemas.outcomes import FhirError, error
+from schemas.outcomes import error
 from schemas.search_params import search_params
 from schemas.structure import RESOURCE_TYPES
 from schemas.terminology import Terminology, built_in
 from storage import audit_trail
 from storage.as_of import AsOf
+from storage.reading import present
 
 if TYPE_CHECKING:
     from storage.database import Database
@@ -199,12 +200,7 @@ class Canonicals:
     def _stored(self, resource_type: str, canonical: str, t: int) -> Version | None:
         kind, _, id = canonical.partition("/")
         if kind == resource_type and is_id(id):
-            try:
-                return self._lake.read(resource_type, id, at=t)
-            except FhirError as failure:
-                if failure.category in ("not-found", "deleted"):
-                    return None
-                raise
+            return present(self._lake.read, resource_type, id, at=t)
         url, _, version = canonical.partition("|")
         if not url or "url" not in search_params(resource_type):
             return None

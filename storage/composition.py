@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from schemas.ids import iter_references, parse_reference
 from schemas.outcomes import FhirError, Issue, error
+from storage.reading import present
 from storage.versions import Version
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def document(view: LakeAt, id: str) -> Document:
         for place, key in _local(version):
             if key in seen:
                 continue
-            target = None if key is None or _is_other(key, own) else _current(view, key)
+            target = None if key is None or _is_other(key, own) else present(view.read, *key)
             if target is not None and key is not None:
                 seen.add(key)
                 made.versions.append(target)
@@ -80,15 +81,6 @@ def _local(version: Version) -> Iterator[tuple[str, Key | None]]:
 def _is_other(key: Key, own: set[Key]) -> bool:
     """Another patient than those whom the Composition itself names."""
     return key[0] == "Patient" and key not in own
-
-
-def _current(view: LakeAt, key: Key) -> Version | None:
-    try:
-        return view.read(*key)
-    except FhirError as failure:
-        if failure.category in ("not-found", "deleted"):
-            return None
-        raise
 
 
 def _incomplete(place: str) -> Issue:

@@ -61,9 +61,15 @@ def process_trail(
         target=target,
         lists_entities=lists_entities,
     )
+    with recording(lake, trail), trail.active():
+        yield
+
+
+@contextmanager
+def recording(lake: Recording, trail: AuditTrail) -> Iterator[None]:
+    """Record at the end what the trail holds, also when it ends with a failure."""
     try:
-        with trail.active():
-            yield
+        yield
     except BaseException as failure:
         trail.failure = failure.category if isinstance(failure, FhirError) else "internal"
         raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
 
 import apsw
 
@@ -23,6 +23,19 @@ _READ = (
     f"SELECT {COLUMNS_AND_BODY} FROM {FROM} WHERE r.type = {_TYPE} AND r.id = ? AND r.t <= ? "
     "ORDER BY r.version_id DESC LIMIT 1"
 )
+
+
+P = ParamSpec("P")
+
+
+def present(read: Callable[P, Version], *args: P.args, **kwargs: P.kwargs) -> Version | None:
+    """What `Lake.read` gives; None for what was deleted or never stored."""
+    try:
+        return read(*args, **kwargs)
+    except FhirError as failure:
+        if failure.category in ("not-found", "deleted"):
+            return None
+        raise
 
 
 def read(

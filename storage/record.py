@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from schemas.clinical_dates import cared_for_in
 from schemas.compartments import PATIENT_PARAMS
 from schemas.dates import MAX_US, MIN_US
-from schemas.outcomes import FhirError, error
+from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
 from storage.erase.references import Key, references
 from storage.listing import Listing, all_pages
 from storage.query.scope import Scope
+from storage.reading import present
 from storage.versions import Version
 
 if TYPE_CHECKING:
@@ -153,12 +154,7 @@ def _current(view: LakeAt, key: Key) -> Version | None:
     """The resource; None for a deleted one, one that never was, and text that is no reference."""
     if key[0] not in RESOURCE_TYPES or key[0] == "AuditEvent":
         return None
-    try:
-        return view.read(*key)
-    except FhirError as failure:
-        if failure.category in ("not-found", "deleted"):
-            return None
-        raise
+    return present(view.read, *key)
 
 
 def _of_others(key: Key, targets: set[Key], own: frozenset[str]) -> bool:

@@ -29,13 +29,13 @@ EXAMPLE_PARAMETERS = frozenset({"example", "example-extension", "example-referen
 Json = dict[str, Any]
 
 
-def read_package(path: Path) -> list[Json]:
-    """The definitions in the package, by file name."""
+def read_package(path: Path, wanted: tuple[str, ...] = WANTED) -> list[Json]:
+    """The definitions in the package whose names begin with one of `wanted`, by file name."""
     found = {}
     with tarfile.open(path) as package:
         for member in package:
             name = member.name.rpartition("/")[2]
-            file = package.extractfile(member) if name.startswith(WANTED) else None
+            file = package.extractfile(member) if name.startswith(wanted) else None
             if file is not None:
                 found[name] = json.load(file)
     return [found[name] for name in sorted(found)]

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from schemas.r4.build import read_package
 
 PACKAGES = ("hl7.fhir.r4.examples-4.0.1.tgz", "hl7.terminology.r4-7.0.1.tgz")
 HERE = Path(__file__).parent
@@ -59,18 +60,7 @@ _OF_CONCEPTS = frozenset({
 
 Json = dict[str, Any]
 
-
-def read_package(path: Path) -> list[Json]:
-    """The terminology resources of a package, by file name."""
-    found = {}
-    with tarfile.open(path) as package:
-        for member in package:
-            name = member.name.rpartition("/")[2]
-            if name.startswith(("CodeSystem-", "ValueSet-", "ConceptMap-")):
-                file = package.extractfile(member)
-                assert file is not None
-                found[name] = json.load(file)
-    return [found[name] for name in sorted(found)]
+WANTED = ("CodeSystem-", "ValueSet-", "ConceptMap-")
 
 
 def may_be_shipped(resource: Json) -> bool:
@@ -113,7 +103,7 @@ def main() -> None:
         raise SystemExit("usage: python -m schemas.r4_terminology.build FOLDER")
     chosen: dict[tuple[str, str], Json] = {}
     for package in PACKAGES:
-        for resource in read_package(Path(sys.argv[1]) / package):
+        for resource in read_package(Path(sys.argv[1]) / package, WANTED):
             # R4's own first: the other package adds what R4 does not have.
             if may_be_shipped(resource):
                 chosen.setdefault((resource["resourceType"], resource["url"]), slim(resource))
