@@ -59,6 +59,6 @@ def change_response(done: Done, request: Request, base: str) -> Response:
     if version is None:
         text = "There was nothing to delete."
     issue = Issue("information", "informational", text)
-    response = fhir_resource(operation_outcome([issue, *done.issues]), request)
+    response = fhir_resource(operation_outcome([issue, *done.issues]))
     response.headers.update(headers)
     return response

@@ -44,15 +44,15 @@ def version_headers(version: Version) -> dict[str, str]:
     return {"ETag": etag(version), "Last-Modified": http_date(version.last_updated)}
 
 
-def fhir_bytes(body: bytes, request: Request, status: int = 200, **headers: str) -> Response:
-    """FHIR JSON bytes as they are; another form that `request` asks for is made of them later."""
+def fhir_bytes(body: bytes, status: int = 200, **headers: str) -> Response:
+    """FHIR JSON bytes as they are; another form that is asked for is made of them later."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(body, status, names, media_type=FHIR_JSON)
 
 
-def fhir_resource(resource: dict[str, Any], request: Request, status: int = 200) -> Response:
+def fhir_resource(resource: dict[str, Any], status: int = 200) -> Response:
     """A resource built here, as FHIR JSON."""
-    return fhir_bytes(canonical_bytes(resource), request, status)
+    return fhir_bytes(canonical_bytes(resource), status)
 
 
 def write_response(
@@ -75,7 +75,7 @@ def write_response(
         body = canonical_bytes(operation_outcome(issues))
     else:
         body = version.body
-    response = fhir_bytes(body, request, status)
+    response = fhir_bytes(body, status)
     response.headers.update(headers)
     return response
 

@@ -46,4 +46,4 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
             "to store any other Bundle as a document, post it to /fhir/Bundle.",
             "Bundle.type",
         )
-    return fhir_bytes(answer, request)
+    return fhir_bytes(answer)

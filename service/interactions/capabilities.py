@@ -51,7 +51,7 @@ def capabilities(
     # Nothing else changes while the service runs; it takes a good part of a second to tell.
     if known is None or known[0] is not params:
         state.capabilities = known = (params, statement_of(ctx, state.surfaces))
-    return fhir_resource(_at(known[1], ctx.base(request)), request)
+    return fhir_resource(_at(known[1], ctx.base(request)))
 
 
 def _at(statement: dict[str, Any], base: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def answer(
         links.append(("next", f"{here}?{urlencode({**following, '_cursor': page.next})}"))
     entries = (history_entry(version, base) for version in page.versions)
     body = bundle_bytes("history", entries, total=page.total, links=links)
-    return fhir_bytes(body, request, 200, **said.headers)
+    return fhir_bytes(body, 200, **said.headers)
 
 
 def _parameters(request: Request, *, with_types: bool) -> dict[str, str]:

@@ -25,7 +25,7 @@ def read(
         version = view.read(resource_type, id)
     headers = {**version_headers(version), **said.headers}
     same = unchanged(request, version, headers)
-    return same or fhir_bytes(version.body, request, 200, **headers)
+    return same or fhir_bytes(version.body, 200, **headers)
 
 
 def describe(_ctx: Context, _resource_type: str) -> Mapping[str, Any]:

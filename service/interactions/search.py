@@ -107,7 +107,7 @@ def answer(place: Place, params: Params, ctx: Ctx, request: Request) -> Response
     """The searchset for `params`, strict or lenient as `Prefer: handling=…` asks."""
     strict = preferences(request.headers).strict
     found = searchset(ctx.lake, place, params, ctx.base(request), strict=strict)
-    return fhir_bytes(found.body, request, 200, **found.headers)
+    return fhir_bytes(found.body, 200, **found.headers)
 
 
 STATEMENT: Mapping[str, Any] = {

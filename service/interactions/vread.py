@@ -34,4 +34,4 @@ def vread(
         raise error("deleted", f"Version {number} of this {resource_type} is its deletion.")
     headers = {**version_headers(version), **said.headers}
     same = unchanged(request, version, headers)
-    return same or fhir_bytes(version.body, request, 200, **headers)
+    return same or fhir_bytes(version.body, 200, **headers)

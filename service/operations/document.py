@@ -79,7 +79,7 @@ def _made(ctx: Context, request: Request, id: str, at: AsOf | None, *, persist: 
         body = stored.body
         headers |= version_headers(stored)
         headers["Location"] = f"{ctx.base(request)}/Bundle/{stored.id}"
-    return fhir_bytes(body, request, 200, **headers)
+    return fhir_bytes(body, 200, **headers)
 
 
 def _bundle(made: Document, base: str) -> bytes:

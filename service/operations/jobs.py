@@ -21,7 +21,7 @@ RETRY_AFTER_S = 2
 
 
 @router.get("/_jobs/{id}", summary="state or result of a job")
-def job_status(id: str, ctx: Ctx, request: Request) -> Response:
+def job_status(id: str, ctx: Ctx) -> Response:
     """202 with `X-Progress` while it is not finished, then 200 with its result.
 
     A failed job answers with the status and OperationOutcome of its failure, a cancelled one 404.
@@ -34,7 +34,7 @@ def job_status(id: str, ctx: Ctx, request: Request) -> Response:
     status = 200
     if job.state == FAILED:
         status = STATUS[str((job.result or {})["category"])]
-    return fhir_resource(ctx.jobs.body(job), request, status)
+    return fhir_resource(ctx.jobs.body(job), status)
 
 
 @router.delete("/_jobs/{id}", summary="cancel a job")

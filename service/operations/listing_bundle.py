@@ -66,7 +66,7 @@ def listing_response(
     if told:
         entries.append(outcome_entry(operation_outcome(told)))
     body = bundle_bytes("searchset", entries, total=page.total, links=links)
-    return fhir_bytes(body, request, 200, **said.headers)
+    return fhir_bytes(body, 200, **said.headers)
 
 
 def _count(given: Arguments) -> int:

@@ -68,7 +68,7 @@ def member_match(ctx: Ctx, request: Request, given: Given) -> Response:
     identifier = _member_identifier(patient, ctx.base(request))
     answer = as_parameters({})
     answer["parameter"] = [{"name": "MemberIdentifier", "valueIdentifier": identifier}]
-    return fhir_resource(answer, request)
+    return fhir_resource(answer)
 
 
 def _resource(given: Arguments, name: str, kind: str) -> dict[str, Any] | None:

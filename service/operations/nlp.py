@@ -22,12 +22,12 @@ Wait = Annotated[int, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait fo
 
 
 @router.get("/DocumentReference/{id}/$nlp", summary="what was found in a stored note")
-def note_findings(id: str, ctx: Ctx, request: Request, wait: Wait = 0) -> Response:
+def note_findings(id: str, ctx: Ctx, wait: Wait = 0) -> Response:
     """State of the note's reading, the mentions in its text, and the resources made of them.
 
     `state` is pending, done, failed, unread (no readable text) or off.
     """
-    return fhir_resource(as_parameters(plain_findings(id, ctx, wait)), request)
+    return fhir_resource(as_parameters(plain_findings(id, ctx, wait)))
 
 
 @plain_router.get("/notes/{id}/findings", summary="the same as plain JSON")

@@ -205,7 +205,7 @@ def _lookup(ctx: Context, request: Request, body: bytes | None) -> Response:
     with terminology_at(ctx, request, given) as (terminology, _view, said):
         found = details(terminology, system, code, coding.get("version") or None)
     answer = _told(found, given)
-    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(answer), 200, **said.headers)
 
 
 def _told(found: Details, given: Given) -> Json:
@@ -265,7 +265,7 @@ def _validate(ctx: Context, request: Request, body: bytes | None, id: str | None
             return membership
 
         answer = checked(codings, judge, given, "the code system")
-    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(answer), 200, **said.headers)
 
 
 def _subsumes(ctx: Context, request: Request, body: bytes | None, id: str | None) -> Response:
@@ -287,7 +287,7 @@ def _subsumes(ctx: Context, request: Request, body: bytes | None, id: str | None
         "resourceType": "Parameters",
         "parameter": [{"name": "outcome", "valueCode": outcome}],
     }
-    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(answer), 200, **said.headers)
 
 
 def _not_told(terminology: Terminology, a: Json, b: Json, version: str | None) -> Exception:

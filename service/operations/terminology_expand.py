@@ -118,7 +118,7 @@ def _expand(ctx: Context, request: Request, body: bytes | None, id: str | None) 
     ]
     with terminology_at(ctx, request, given) as (terminology, view, said):
         found = expand(value_set_of(terminology, view, given, id), options, repeated)
-    return fhir_bytes(canonical_bytes(found), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(found), 200, **said.headers)
 
 
 def _validate(ctx: Context, request: Request, body: bytes | None, id: str | None) -> Response:
@@ -135,7 +135,7 @@ def _validate(ctx: Context, request: Request, body: bytes | None, id: str | None
             given,
             "the value set",
         )
-    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(answer), 200, **said.headers)
 
 
 def value_set_of(terminology: Terminology, view: LakeAt, given: Given, id: str | None) -> ValueSet:

@@ -100,7 +100,7 @@ def _translate(ctx: Context, request: Request, body: bytes | None, id: str | Non
                 )
         except Unknown as reason:
             raise error("unprocessable", f"It cannot be translated: {reason}.") from None
-    return fhir_bytes(canonical_bytes(_answer(matches)), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(_answer(matches)), 200, **said.headers)
 
 
 def _answer(matches: list[Match]) -> Json:

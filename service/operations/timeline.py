@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from schemas.dates import date_range
@@ -27,7 +27,6 @@ Until = Annotated[str | None, Query(description="Last date (FHIR date or dateTim
 def timeline(
     id: str,
     ctx: Ctx,
-    request: Request,
     at: At = None,
     types: Types = None,
     since: Since = None,
@@ -36,7 +35,7 @@ def timeline(
     """Parameters with one `event` per fact; undated facts come last."""
     events, said = events_of(ctx, id, at, types, since, until)
     answer = as_parameters({"event": events, "outcome": said.outcome})
-    return fhir_bytes(canonical_bytes(answer), request, 200, **said.headers)
+    return fhir_bytes(canonical_bytes(answer), 200, **said.headers)
 
 
 @plain_router.get("/patients/{id}/timeline", summary="a patient's timeline as plain JSON")

@@ -53,7 +53,7 @@ def validate(resource_type: ResourceType, body: FhirBody, ctx: Ctx, request: Req
             f"The mode {asked.mode} is for a stored resource: {resource_type}/ID/$validate.",
             "mode",
         )
-    return _answer(ctx, request, resource_type, "", asked)
+    return _answer(ctx, resource_type, "", asked)
 
 
 @router.post("/{resource_type}/{id}/$validate", summary="validate a resource, or its update")
@@ -64,7 +64,7 @@ def validate_instance(
 
     Without a resource it is the stored one; with the mode `delete`, whether it may be deleted.
     """
-    return _answer(ctx, request, resource_type, id, _asked(body, resource_type, request))
+    return _answer(ctx, resource_type, id, _asked(body, resource_type, request))
 
 
 @router.get("/{resource_type}/{id}/$validate", summary="validate a stored resource")
@@ -74,7 +74,7 @@ def validate_stored(
     """The issues of a resource as it is stored now or was `at`; `mode` and `profile` as above."""
     query = request.query_params
     asked = Asked(None, _mode(query.getlist("mode")), tuple(query.getlist("profile")))
-    return _answer(ctx, request, resource_type, id, asked, at)
+    return _answer(ctx, resource_type, id, asked, at)
 
 
 def _asked(body: bytes, resource_type: str, request: Request) -> Asked:
@@ -127,7 +127,6 @@ def _mode(given: list[str]) -> str:
 
 def _answer(
     ctx: Context,
-    request: Request,
     resource_type: str,
     id: str,
     asked: Asked,
@@ -166,7 +165,7 @@ def _answer(
             f"All OK: this is a valid {resource_type}."
         )  # fmt: skip
         issues.insert(0, Issue("information", "informational", what))
-    return fhir_resource(operation_outcome(issues), request)
+    return fhir_resource(operation_outcome(issues))
 
 
 def _validated(
