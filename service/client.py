@@ -137,6 +137,24 @@ class Chartlake:
         """What the NLP found in a stored note, waiting for it if need be."""
         return self._json("GET", f"/notes/{note_id}/findings", params={"wait": wait_s})
 
+    def nlp_queue(self) -> dict[str, Any]:
+        """How far the reading of notes is, in figures."""
+        return self._json("GET", "/nlp/queue")
+
+    def nlp_failures(self) -> list[dict[str, Any]]:
+        """Notes that could not be read, each with version, time and reason."""
+        found: list[dict[str, Any]] = self._json("GET", "/nlp/failures")["failures"]
+        return found
+
+    def nlp_retry(self, notes: Sequence[str] = ()) -> int:
+        """Have these notes, or all that could not be read, read again; how many those are."""
+        answer = self._json("POST", "/nlp/retry", params=[("note", id) for id in notes])
+        return int(answer["retrying"])
+
+    def nlp_reread(self) -> int:
+        """Have all notes read again with the pipeline of today; how many versions are looked at."""
+        return int(self._json("POST", "/nlp/reread")["rereading"])
+
     def erase(
         self, keys: Sequence[tuple[str, str]], reason: str, *, keep_derived: bool = False
     ) -> dict[str, Any]:

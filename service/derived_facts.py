@@ -82,10 +82,21 @@ def note_is_there(lake: Lake, note: Version) -> bool:
         return False
 
 
+FAILURE_PREFIX = "nlp-failure-"
+
+
 def failure_id(note: Version) -> str:
     """Logical id of the failure record of one version of a note."""
     digest = hashlib.sha256(f"{note.id}/{note.version_id}".encode()).hexdigest()
-    return f"nlp-failure-{digest[:32]}"
+    return FAILURE_PREFIX + digest[:32]
+
+
+def failure_of(lake: Lake, note: Version) -> Version | None:
+    """The record that this version of a note could not be read; None where there is none."""
+    try:
+        return lake.read("AuditEvent", failure_id(note))
+    except FhirError:
+        return None
 
 
 def failure_event(note: Version, reason: str) -> Resource:

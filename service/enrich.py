@@ -1,9 +1,11 @@
 """Notes of the commit log → NLP → derived resources → commit.
 
-A consumer of the log with a durable cursor. Notes are read side by side and stored as they are
-done, so that a long one holds up no other; the cursor moves past a commit when all of its notes,
-and of those before it, are done. A crash repeats work but never loses or doubles it. A note that
-cannot be read leaves an `AuditEvent` saying so, and the queue goes on.
+A consumer of the log with a durable cursor (`service.note_log`). Notes are read side by side and
+stored as they are done, so that a long one holds up no other. A crash repeats work but never loses
+or doubles it. A note that cannot be read leaves an `AuditEvent` saying so, and the queue goes on.
+
+Notes are read again on request: those that failed (`retry`), or all (`reread`), with the pipeline
+of today. New notes go first.
 """
 
 from __future__ import annotations
@@ -12,29 +14,28 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Collection
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.ids import format_instant, parse_reference
-from schemas.notes import note_text
 from schemas.outcomes import FhirError, error
-from schemas.validate import validate as structural_issues
-from schemas.validation_mark import is_marked
 from service import note_reader
 from service.derived_facts import (
     derived_from,
     failure_event,
-    failure_id,
+    failure_of,
     note_is_there,
     replacement,
     withdrawal,
 )
 from service.ingest import Ingest
+from service.note_log import Key, NoteLog, key_of
 from service.note_pool import NotePool
+from service.readable_note import is_superseded, source_of
+from service.reading_rate import ReadingRate
 from service.settings import Settings
 from storage.audit_record import AuditRecord
 from storage.lake import Delete, Lake, Put, Version
@@ -42,23 +43,27 @@ from storage.lake import Delete, Lake, Put, Version
 log = logging.getLogger("chartlake.enrich")
 
 CURSOR = "nlp"
+REREAD_CURSOR, REREAD_UNTIL = "nlp-reread", "nlp-reread-until"
 _RECORD = AuditRecord("E", "nlp", "system:nlp")
 _POLL_S = 0.1
 _ATTEMPTS = 2
 _WINDOW = 64
-_WITHDRAWN = ("entered-in-error", "superseded")
 _REMEMBERED_NOTES = 64
 _REMEMBERED_MENTIONS = 2_000
 
 Resource = dict[str, Any]
-Key = tuple[str, int]
 
 
 @dataclass
 class Reading:
-    """A note in hand: its version, its worker's future while it runs, when that began."""
+    """A note in hand: its version, its worker's future while it runs, when that began.
+
+    `log`: the pass over the log that it is of; None for one that is retried.
+    """
 
     note: Version
+    log: NoteLog | None
+    characters: int = 0
     attempts: int = 0
     future: Future[Any] | None = None
     began_s: float = 0.0
@@ -66,7 +71,7 @@ class Reading:
     @property
     def key(self) -> Key:
         """Id and version of the note."""
-        return self.note.id, self.note.version_id
+        return key_of(self.note)
 
 
 class Enricher:
@@ -86,9 +91,12 @@ class Enricher:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._open: OrderedDict[Key, Reading] = OrderedDict()
-        self._fetched_t = 0
-        # Done beyond the cursor, with the commit of each.
-        self._done: dict[Key, int] = {}
+        self._arrivals = NoteLog(lake, CURSOR)
+        self._rereading = NoteLog(lake, REREAD_CURSOR)
+        # Held while a cursor is moved, or a pass over the log begins.
+        self._passing = threading.Lock()
+        self._retries: deque[Version] = deque()
+        self.rate = ReadingRate()
         self._mentions: OrderedDict[Key, list[Resource]] = OrderedDict()
 
     def start(self) -> None:
@@ -115,8 +123,7 @@ class Enricher:
 
     async def annotate(self, text: str) -> list[Resource]:
         """Mentions of `text`. Raises `not-supported` where the NLP is off, `timeout`."""
-        if not self.settings.nlp:
-            raise error("not-supported", "Reading notes is switched off here (setting `nlp`).")
+        self.require()
         future = asyncio.wrap_future(self._asked.submit(note_reader.mentions, text))
         try:
             return await asyncio.wait_for(future, self._asked_timeout_s())
@@ -136,45 +143,111 @@ class Enricher:
         }
         if state == "done":
             found["entities"] = self._mentions_of(note)
-            found["resources"] = [
-                f"{version.resource_type}/{version.id}"
-                for version in derived_from(self.lake, note.id)
-            ]
+            derived = list(derived_from(self.lake, note.id))
+            found["resources"] = [f"{version.resource_type}/{version.id}" for version in derived]
+            if derived and derived[-1].resource_type == "Provenance":
+                found["pipeline"] = derived[-1].resource()["agent"][0]["who"]["display"]
         return found
 
     def backlog(self) -> int:
         """Versions of notes that are committed and not read yet."""
         if not self.settings.nlp:
             return 0
-        cursor = self.lake.cursor(CURSOR)
-        return self.lake.count_changes(cursor, types=("DocumentReference",)) - len(self._done)
+        return self._arrivals.remaining()
+
+    def retrying(self) -> int:
+        """Notes that are to be tried again."""
+        return len(self._retries) + sum(
+            1 for reading in tuple(self._open.values()) if reading.log is None
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """The queue in figures: no id and no text."""
+        notes_per_s, characters_per_s = self.rate.per_second()
+        return {
+            "state": self.state,
+            "pipeline": self.pipeline,
+            "unread": self.backlog(),
+            "retrying": self.retrying(),
+            "rereading": self.rereading(),
+            "read": self.rate.notes,
+            "failed": self.rate.failures,
+            "notes_per_s": round(notes_per_s, 2),
+            "characters_per_s": round(characters_per_s, 1),
+        }
+
+    def rereading(self) -> int:
+        """Versions of notes that are still to be looked at by a `reread`; 0 when none is on."""
+        until = self.lake.cursor(REREAD_UNTIL)
+        if not self.settings.nlp or self.lake.cursor(REREAD_CURSOR) >= until:
+            return 0
+        return self._rereading.remaining(until)
+
+    def retry(self, notes: Iterable[Version]) -> int:
+        """Read these notes again, after those that arrive; how many that are.
+
+        Raises `not-supported` where the NLP is off. The record of a failure stands until its note
+        is read: what a crash forgets is still listed, and can be retried again.
+        """
+        self.require()
+        waiting = {key_of(note) for note in self._retries}
+        added = [note for note in notes if key_of(note) not in waiting]
+        self._retries.extend(added)
+        return len(added)
+
+    def reread(self) -> int:
+        """Read all notes again with the pipeline of today; how many versions are looked at.
+
+        Goes on after a restart. What is found again unchanged stays as it is, all else is
+        superseded. Raises `not-supported` where the NLP is off.
+        """
+        self.require()
+        # Later ones are yet to be read for the first time.
+        until = self.lake.cursor(CURSOR)
+        with self._passing:
+            self._rereading.is_abandoned = True
+            self.lake.transact([], cursor=(REREAD_CURSOR, 0), audit=_RECORD)
+            self.lake.transact([], cursor=(REREAD_UNTIL, until), audit=_RECORD)
+            self._rereading = NoteLog(self.lake, REREAD_CURSOR)
+            self._rereading.resume()
+        return self.lake.count_changes(0, types=("DocumentReference",)) - self.lake.count_changes(
+            until, types=("DocumentReference",)
+        )
 
     def catch_up(self, timeout_s: float = 600) -> bool:
-        """Wait until every committed note has been read; False when time ran out."""
+        """Wait until every note has been read that is to be; False when time ran out."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if self.backlog() <= 0:
+            if self.backlog() <= 0 and not self.retrying() and not self.rereading():
                 return True
             time.sleep(0.05)
         return False
 
+    def require(self) -> None:
+        """Raise `not-supported` where the NLP is off."""
+        if not self.settings.nlp:
+            raise error("not-supported", "Reading notes is switched off here (setting `nlp`).")
+
     def _state_of(self, note: Version) -> str:
         if not self.settings.nlp:
             return "off"
-        if self.lake.cursor(CURSOR) < note.t and (note.id, note.version_id) not in self._done:
+        if not self._arrivals.is_finished(note) or self._is_asked_again(note):
             return "pending"
-        if self._call(note) is None:
+        if self._source(note) is None:
             return "unread"
-        try:
-            self.lake.read("AuditEvent", failure_id(note))
-        except FhirError:
-            return "done"
-        return "failed"
+        return "done" if failure_of(self.lake, note) is None else "failed"
+
+    def _source(self, note: Version) -> tuple[list[str], Resource] | None:
+        return source_of(note, self.ingest, max_bytes=self.settings.max_note_bytes)
+
+    def _is_asked_again(self, note: Version) -> bool:
+        key = key_of(note)
+        return key in self._open or any(key_of(other) == key for other in tuple(self._retries))
 
     def _mentions_of(self, note: Version) -> list[Resource]:
         """The mentions as the reading found them, read again where they are not remembered."""
         key = (note.id, note.version_id)
-        call = self._call(note)
+        call = self._source(note)
         if key in self._mentions or call is None:
             return self._mentions.get(key, [])
         try:
@@ -201,7 +274,9 @@ class Enricher:
 
     def _run(self) -> None:
         self._load()
-        self._fetched_t = self.lake.cursor(CURSOR)
+        self._arrivals.resume()
+        with self._passing:
+            self._rereading.resume()
         while not self._stop.is_set():
             try:
                 if not self._step():
@@ -226,10 +301,7 @@ class Enricher:
 
     def _step(self) -> bool:
         """Fetch, begin and finish what can be; False when there was nothing to do."""
-        if len(self._open) < _WINDOW:
-            for note in self._next_notes():
-                self._fetched_t = note.t
-                self._open[note.id, note.version_id] = Reading(note)
+        self._fetch()
         if not self._open:
             return False
         self._begin()
@@ -243,17 +315,27 @@ class Enricher:
                 self._collect(reading)
         return True
 
-    def _next_notes(self) -> list[Version]:
-        """The next notes of the log, whole commits only: the cursor counts commits, not notes."""
-        limit = _WINDOW
-        while True:
-            notes = self.lake.changes(self._fetched_t, types=("DocumentReference",), limit=limit)
-            if len(notes) < limit:
-                return notes
-            whole = [note for note in notes if note.t != notes[-1].t]
-            if whole:
-                return whole
-            limit *= 2
+    def _fetch(self) -> None:
+        """Take on notes: those that arrived; with room left, some that are to be read again."""
+        if len(self._open) < _WINDOW:
+            self._take(self._arrivals, self._arrivals.next(_WINDOW))
+        if len(self._open) >= 2 * self._pool.workers:
+            return
+        if self._retries:
+            note = self._retries[0]
+            self._open.setdefault(key_of(note), Reading(note, None))
+            self._retries.popleft()  # Only now: who looks meanwhile finds it in one of the two.
+        elif self.rereading():
+            with self._passing:
+                until = self.lake.cursor(REREAD_UNTIL)
+                self._take(self._rereading, self._rereading.next(_WINDOW, until=until))
+
+    def _take(self, log: NoteLog, notes: list[Version]) -> None:
+        for note in notes:
+            if key_of(note) in self._open:  # It is being read at this moment.
+                log.finish(key_of(note))
+            else:
+                self._open[key_of(note)] = Reading(note, log)
 
     def _begin(self) -> None:
         """Give the workers as many notes as there are workers.
@@ -265,13 +347,14 @@ class Enricher:
         for reading in list(self._open.values()):
             if reading.future is not None:
                 continue
-            if self._is_superseded(reading.note):
+            if is_superseded(self.lake, reading.note):
                 self._finish(reading, [])  # The newer version has its turn.
                 continue
-            call = self._call(reading.note)
+            call = self._source(reading.note)
             if call is None:
                 self._finish(reading, withdrawal(self.lake, reading.note.id))
             elif running < (1 if reading.attempts else self._pool.workers):
+                reading.characters = sum(map(len, call[0]))
                 reading.future = self._pool.submit(note_reader.read, *call)
                 reading.began_s = time.monotonic()
                 running = self._pool.workers if reading.attempts else running + 1
@@ -293,11 +376,16 @@ class Enricher:
         except Exception as failure:
             self._fail(reading, type(failure).__name__)
             return
+        self.rate.read(reading.characters)
         self._remember(reading.note, mentions)
-        if self._is_superseded(reading.note):
+        if is_superseded(self.lake, reading.note):
             self._finish(reading, [])
-        else:
-            self._finish(reading, replacement(self.lake, reading.note.id, resources))
+            return
+        operations = replacement(self.lake, reading.note.id, resources)
+        failed_before = failure_of(self.lake, reading.note)
+        if failed_before is not None:
+            operations.append(Delete(failed_before.resource_type, failed_before.id))
+        self._finish(reading, operations)
 
     def _break(self, reading: Reading, reason: str) -> None:
         """The pool is stuck or dead: start afresh, and try what was running once more."""
@@ -316,87 +404,27 @@ class Enricher:
         log.error("a note could not be read: %s", reason)
         # What an earlier version of the note said is no longer vouched for either.
         operations = withdrawal(self.lake, reading.note.id)
-        operations.append(Put(failure_event(reading.note, reason), method="POST"))
+        before = failure_of(self.lake, reading.note)
+        method = "POST" if before is None else "PUT"
+        operations.append(Put(failure_event(reading.note, reason), method=method))
+        self.rate.failed()
         self._finish(reading, operations)
 
     def _finish(self, reading: Reading, operations: list[Put | Delete]) -> None:
         """Commit, and move the cursor past all commits that have no open note left."""
-        before = [other.note.t for other in self._open.values() if other.key != reading.key]
-        reached = min(before) - 1 if before else self._fetched_t
-        cursor = self.lake.cursor(CURSOR)
-        moved = reached > cursor
-        if operations or moved:
-            with self.lake.no_erase():
-                # What was erased since it was read must not come back as what was read in it.
-                if not note_is_there(self.lake, reading.note):
-                    operations = []
-                self.lake.transact(
-                    operations, cursor=(CURSOR, reached) if moved else None, audit=_RECORD
-                )
+        log = reading.log
+        with self._passing:
+            reached = log.cursor_after(reading.key) if log is not None else None
+            cursor = (log.name, reached) if log is not None and reached is not None else None
+            if operations or cursor:
+                with self.lake.no_erase():
+                    # What was erased since it was read must not come back as what was read in it.
+                    if not note_is_there(self.lake, reading.note):
+                        operations = []
+                    self.lake.transact(operations, cursor=cursor, audit=_RECORD)
+            if log is not None:
+                log.finish(reading.key)
         del self._open[reading.key]
-        done = {**self._done, reading.key: reading.note.t}
-        self._done = {key: t for key, t in done.items() if t > max(reached, cursor)}
-
-    # Notes
-
-    def _is_superseded(self, note: Version) -> bool:
-        try:
-            return self.lake.read("DocumentReference", note.id).version_id != note.version_id
-        except FhirError:
-            return not note.deleted
-
-    def _call(self, note: Version) -> tuple[list[str], Resource] | None:
-        """The arguments of `note_reader.read`; None where there is nothing to read.
-
-        That is: no readable text, no patient of this lake, a note that is withdrawn or malformed.
-        """
-        if note.deleted:
-            return None
-        resource = note.resource()
-        if is_marked(resource) and structural_issues(resource):
-            return None  # Stored at the validation level `minimal`: nothing in it is where it was.
-        if _WITHDRAWN.count(resource.get("status", "")) or (
-            resource.get("docStatus") == "entered-in-error"
-        ):
-            return None
-        texts, patient = self._texts(resource), _patient_of(resource)
-        if not texts or patient is None:
-            return None
-        return texts, {
-            "reference": f"DocumentReference/{note.id}",
-            "version_id": note.version_id,
-            "patient": f"Patient/{patient}",
-            "encounter": _encounter_of(resource),
-            "date": resource.get("date") or format_instant(note.last_updated),
-            "author": None,
-        }
-
-    def _texts(self, resource: Resource) -> list[str]:
-        try:
-            notes = note_text(
-                resource, self.ingest.binary_reader(), max_bytes=self.settings.max_note_bytes
-            )
-        except FhirError:
-            return []
-        return [note.text for note in notes if note.text]
-
-
-def _patient_of(note: Resource) -> str | None:
-    """Id of the patient in this lake; another server's patient with that id is somebody else."""
-    text = note.get("subject", {}).get("reference")
-    if not isinstance(text, str):
-        return None
-    reference = parse_reference(text)
-    here = reference.kind == "relative" and reference.resource_type == "Patient"
-    return reference.id if here else None
-
-
-def _encounter_of(note: Resource) -> str | None:
-    for encounter in note.get("context", {}).get("encounter", []):
-        text = encounter.get("reference")
-        if isinstance(text, str) and parse_reference(text).kind == "relative":
-            return text
-    return None
 
 
 def _too_long() -> FhirError:

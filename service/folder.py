@@ -9,6 +9,7 @@ from typing import Any
 
 from service.as_of import parse_at, view_at
 from service.audit_command import command_trail
+from service.dead_letters import chosen, dead_letters, described
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -77,6 +78,31 @@ class FolderLake:
         """What the NLP finds in a stored note; reads it here and now."""
         self.enricher.start()
         return self.enricher.findings(self.lake.read("DocumentReference", note_id), wait_s=wait_s)
+
+    def nlp_queue(self) -> dict[str, Any]:
+        """How far the reading of notes is, in figures."""
+        return self.enricher.figures()
+
+    def nlp_failures(self) -> list[dict[str, Any]]:
+        """Notes that could not be read, each with version, time and reason."""
+        return [described(note, event) for note, event in dead_letters(self.lake)]
+
+    def nlp_retry(self, notes: Sequence[str] = ()) -> int:
+        """Read these notes, or all that could not be read, again here and now; how many."""
+        asked = self.enricher.retry(chosen(self.lake, list(notes)))
+        self._read_to_the_end()
+        return asked
+
+    def nlp_reread(self) -> int:
+        """Read all notes again with the pipeline of today, here and now; how many versions."""
+        asked = self.enricher.reread()
+        self._read_to_the_end()
+        return asked
+
+    def _read_to_the_end(self) -> None:
+        self.enricher.start()
+        while not self.enricher.catch_up():
+            pass
 
     def erase(
         self, keys: Sequence[tuple[str, str]], reason: str, *, keep_derived: bool = False

@@ -29,7 +29,9 @@ from service.operations import (
     health,
     jobs,
     member_match,
+    metrics,
     nlp,
+    nlp_queue,
     notes,
     sql,
     terminology_codes,
@@ -98,11 +100,14 @@ FHIR_SURFACES = (
 
 PLAIN_ROUTERS = (
     health.router,
+    metrics.router,
     notes.router,
     nlp.plain_router,
+    nlp_queue.router,
+    nlp_queue.writing_router,
     timeline.plain_router,
     cohorts.router,
     sql.router,
 )
 # Others that may change something are refused by the lake itself.
-PLAIN_WRITING_ROUTERS = (notes.router,)
+PLAIN_WRITING_ROUTERS = (notes.router, nlp_queue.writing_router)

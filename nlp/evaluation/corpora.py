@@ -48,11 +48,22 @@ def negex(folder: Path) -> Iterator[ContextSentence]:
 
 
 def bc5cdr(folder: Path) -> Iterator[Document]:
-    """BC5CDR development set (PubTator): labels Chemical and Disease."""
-    path = folder / "corpora" / "bc5cdr" / "CDR_DevelopmentSet.PubTator.txt.gz"
+    """BC5CDR development set: labels Chemical and Disease."""
+    return _pubtator(folder / "corpora" / "bc5cdr" / "CDR_DevelopmentSet.PubTator.txt.gz")
+
+
+def ncbi_disease(folder: Path) -> Iterator[Document]:
+    """NCBI-disease development set; its four kinds of mention are all label Disease."""
+    path = folder / "corpora" / "ncbi_disease" / "NCBIdevelopset_corpus.txt.gz"
+    for document in _pubtator(path):
+        spans = sorted(span for spans in document.spans.values() for span in spans)
+        yield Document(document.text, {"Disease": spans})
+
+
+def _pubtator(path: Path) -> Iterator[Document]:
     with gzip.open(path, "rt", encoding="utf-8") as stream:
         for block in stream.read().strip().split("\n\n"):
-            lines = block.split("\n")
+            lines = block.strip("\n").split("\n")
             title = lines[0].split("|", 2)[2]
             abstract = lines[1].split("|", 2)[2]
             document = Document(f"{title} {abstract}")

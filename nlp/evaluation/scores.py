@@ -1,6 +1,7 @@
 """Precision, recall and F1 from counts."""
 
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int]
@@ -59,3 +60,30 @@ def overlapping(gold: Sequence[Span], found: Sequence[Span]) -> Scores:
     hit_gold = sum(any(b < e2 and b2 < e for b2, e2 in ours) for b, e in theirs)
     hit_found = sum(any(b < e2 and b2 < e for b2, e2 in theirs) for b, e in ours)
     return Scores(hit_found, len(ours) - hit_found, len(theirs) - hit_gold)
+
+
+def f1_of(scores: Scores) -> float:
+    """`scores.f1`, as a measure for `bootstrap_interval`."""
+    return scores.f1
+
+
+def bootstrap_interval(
+    per_document: Sequence[Scores],
+    measure: Callable[[Scores], float],
+    *,
+    seed: int = 0,
+    samples: int = 1000,
+) -> tuple[float, float]:
+    """95 % interval of `measure`: percentiles over documents drawn with replacement.
+
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    rng = random.Random(seed)  # noqa: S311 - a draw of documents, no secret
+    values = []
+    for _ in range(samples):
+        total = Scores()
+        for scores in rng.choices(per_document, k=len(per_document)):
+            total.add(scores)
+        values.append(measure(total))
+    values.sort()
+    return values[int(0.025 * samples)], values[min(samples - 1, int(0.975 * samples))]

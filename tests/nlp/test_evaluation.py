@@ -1,9 +1,15 @@
 """The scorers themselves."""
 
+from pathlib import Path
+
 import pytest
 
 from nlp.evaluation import corpora
-from nlp.evaluation.scores import Scores, exact, overlapping
+from nlp.evaluation.evaluations import NAMES, evaluation
+from nlp.evaluation.figure import Figure, save
+from nlp.evaluation.recognition import score_recognition
+from nlp.evaluation.scores import Scores, bootstrap_interval, exact, f1_of, overlapping
+from nlp.mention import MEDICATION, Mention
 
 
 def test_exact_and_overlapping() -> None:
@@ -24,3 +30,48 @@ def test_data_folder_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHARTLAKE_DATA", raising=False)
     with pytest.raises(SystemExit, match="CHARTLAKE_DATA"):
         corpora.data_folder()
+
+
+def test_every_evaluation_is_there() -> None:
+    for name in NAMES:
+        assert callable(evaluation(name)), name
+
+
+def test_interval_holds_the_value_and_narrows_with_more_documents() -> None:
+    some = [Scores(8, 1, 1), Scores(5, 5, 2), Scores(9, 0, 3), Scores(2, 2, 2)]
+    total = Scores()
+    for scores in some:
+        total.add(scores)
+    low, high = bootstrap_interval(some, f1_of)
+    assert low < total.f1 < high
+    lower, higher = bootstrap_interval(some * 25, f1_of)
+    assert higher - lower < (high - low) / 2
+    assert bootstrap_interval(some, f1_of) == (low, high), "seeded"
+
+
+class OneDrug:
+    """An annotator that finds the first word, always as a drug."""
+
+    def annotate(self, text: str) -> list[Mention]:
+        end = len(text.split()[0])
+        return [Mention(text[:end], 0, end, MEDICATION, "GENERIC_NAME")]
+
+
+def test_recognition_counts_and_lists_its_errors() -> None:
+    documents = [
+        corpora.Document("aspirin helps", {"Drug": [(0, 7)]}),
+        corpora.Document("Rest and aspirin", {"Drug": [(9, 16)]}),
+    ]
+    labels = {"Drug": frozenset((MEDICATION,))}
+    result = score_recognition("own", OneDrug(), documents, labels)  # type: ignore[arg-type]
+    assert result.figures[0].measure == "exact F1"
+    assert result.figures[0].value == 0.5
+    assert result.errors == {"Drug missed": [("aspirin", 1)], "Drug wrong": [("rest", 1)]}
+
+
+def test_figures_are_saved_in_order(tmp_path: Path) -> None:
+    figures = [Figure("e", "a", "F1", 0.51234567, 0.4, 0.6, 12), Figure("e", "b", "count", 7)]
+    save(figures, tmp_path / "new" / "nlp.csv")
+    lines = (tmp_path / "new" / "nlp.csv").read_text().splitlines()
+    assert lines[0] == "evaluation,item,measure,value,low,high,support"
+    assert lines[1:] == ["e,a,F1,0.5123,0.4,0.6,12", "e,b,count,7,,,"]

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from schemas.outcomes import FhirError
 from schemas.validate import validate
+from service.dead_letters import chosen, dead_letters, described
 from service.enrich import CURSOR, Enricher
 from service.ingest import Ingest
 from service.note_pool import NotePool
@@ -221,3 +223,94 @@ def test_withdrawn_and_foreign_notes_yield_no_facts(
     assert enricher.catch_up(20)
     assert conditions(lake) == []
     assert enricher.findings(lake.read("DocumentReference", "n"))["state"] == "unread"
+
+
+def test_a_failed_note_is_listed_until_a_retry_reads_it(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"bad": ValueError("quotes the note"), "fine": []}
+    lake.transact([note("bad"), note("fine", "n2")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    letters = [described(*letter) for letter in dead_letters(lake)]
+    assert [(one["note"], one["version"], one["reason"]) for one in letters] == [
+        ("DocumentReference/n", "1", "ValueError")
+    ]
+    assert "quotes" not in str(letters)
+    # It fails again: still one record, and still listed.
+    assert enricher.retry(chosen(lake, [])) == 1
+    assert enricher.catch_up(20)
+    assert pool(enricher).calls.count("bad") == 2
+    assert len(list(dead_letters(lake))) == 1
+    # Mended meanwhile (a newer pipeline, more memory).
+    pool(enricher).script["bad"] = [condition("c1", "gout")]
+    assert enricher.retry(chosen(lake, ["DocumentReference/n"])) == 1
+    assert enricher.catch_up(20)
+    assert conditions(lake) == ["gout"]
+    assert list(dead_letters(lake)) == []
+    assert enricher.findings(lake.read("DocumentReference", "n"))["state"] == "done"
+    with pytest.raises(FhirError) as refused:
+        chosen(lake, ["n"])
+    assert refused.value.category == "not-found"
+
+
+def test_failures_of_older_versions_are_history(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"bad": ValueError(), "good": []}
+    lake.transact([note("bad")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    lake.transact([note("good")])
+    assert enricher.catch_up(20)
+    assert list(dead_letters(lake)) == []
+    lake.transact([note("bad", "gone")])
+    assert enricher.catch_up(20)
+    assert len(list(dead_letters(lake))) == 1
+    lake.transact([Delete("DocumentReference", "gone")])
+    assert enricher.catch_up(20)
+    assert list(dead_letters(lake)) == []
+
+
+def test_rereading_supersedes_what_an_older_pipeline_found(enricher: Enricher) -> None:
+    lake = enricher.lake
+    script = {f"note {i}": [condition(f"c{i}", f"old {i}")] for i in range(10)}
+    pool(enricher).script = script | {"v1": []}
+    lake.transact([note(f"note {i}", f"n{i}") for i in range(10)] + [note("v1", "changed")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    lake.transact([note("note 9", "changed")])
+    assert enricher.catch_up(20)
+    pool(enricher).script |= {f"note {i}": [condition(f"c{i}", f"new {i}")] for i in range(5)}
+    pool(enricher).calls.clear()
+    assert enricher.reread() == 12
+    assert enricher.catch_up(20)
+    assert conditions(lake) == sorted(
+        [f"new {i}" for i in range(5)] + [f"old {i}" for i in range(5, 10)]
+    )
+    # The superseded version was not read again; what is found unchanged has no new version.
+    assert "v1" not in pool(enricher).calls
+    assert lake.read("Condition", "c7").version_id == 1
+    assert lake.read("Condition", "c2").version_id == 2
+    assert enricher.rereading() == 0
+
+
+def test_rereading_goes_on_after_a_stop_and_new_notes_go_first(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {f"note {i}": [] for i in range(30)}
+    for i in range(30):
+        lake.transact([note(f"note {i}", f"n{i}")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    enricher.stop()
+    enricher.reread()
+    assert enricher.rereading() == 30
+    again = Enricher(lake, enricher.ingest, enricher.settings)
+    again._pool = again._asked = pool(enricher)
+    pool(enricher).calls.clear()
+    lake.transact([note("fresh", "fresh")])
+    again.start()
+    assert again.catch_up(20)
+    again.stop()
+    assert pool(enricher).calls[0] == "fresh"
+    assert sorted(pool(enricher).calls[1:]) == sorted(f"note {i}" for i in range(30))
+    assert again.rereading() == 0
+    assert again.rate.notes == 31

@@ -1,0 +1,29 @@
+"""The evaluations by name. **A new one is registered here, by one line.**
+
+Each takes the folder that CHARTLAKE_DATA names and gives a `Result`; it is imported when it is run,
+so that one that needs more than another costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from nlp.evaluation.figure import Result
+
+_MODULES = {
+    "bc5cdr": "nlp.evaluation.recognition:bc5cdr",
+    "ncbi": "nlp.evaluation.recognition:ncbi_disease",
+    "maccrobat": "nlp.evaluation.recognition:maccrobat",
+    "negex": "nlp.evaluation.negation:negex",
+    "speed": "nlp.evaluation.speed:speed",
+}
+NAMES = tuple(_MODULES)
+
+
+def evaluation(name: str) -> Callable[[Path], Result]:
+    """The evaluation of that name. Raises KeyError for what is none."""
+    module, _, function = _MODULES[name].partition(":")
+    found: Callable[[Path], Result] = getattr(import_module(module), function)
+    return found

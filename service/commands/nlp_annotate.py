@@ -1,0 +1,47 @@
+"""`chartlake nlp annotate`: what the NLP finds in a text, without a lake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from service.annotated_html import annotated_html
+from service.note_text import text_of
+from service.rendering import render_findings
+from service.settings import load_settings
+
+
+def register(actions: Any) -> None:
+    """Add the action."""
+    annotate = actions.add_parser("annotate", help="show the mentions in a text")
+    annotate.add_argument("file", metavar="FILE", help="text file; - for standard input")
+    annotate.add_argument("--charset", default="utf-8", help="encoding of the file")
+    annotate.add_argument("--model", metavar="NAME", help="setting `nlp_model` for this reading")
+    form = annotate.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="mentions as JSON")
+    form.add_argument("--html", action="store_true", help="the text with highlights, one HTML page")
+    annotate.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Annotate and show one text."""
+    from nlp import PIPELINE_VERSION, Annotator, NlpConfig
+
+    stdin = arguments.file == "-"
+    body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
+    text = text_of(body, arguments.charset)
+    model = arguments.model or load_settings({}).nlp_model
+    annotator = Annotator.load(NlpConfig(ner_model=model or None))
+    mentions = [mention.to_dict() for mention in annotator.annotate(text)]
+    answer = {"entities": mentions, "pipeline": PIPELINE_VERSION}
+    if arguments.json:
+        print(json.dumps(answer, indent=2, default=str, ensure_ascii=False))
+    elif arguments.html:
+        print(annotated_html(text, answer, title="note" if stdin else Path(arguments.file).name))
+    else:
+        render_findings(Console(), text, {"state": "done", "entities": mentions})
