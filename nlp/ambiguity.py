@@ -1,11 +1,17 @@
-"""Names that are also something else: `PE`, `fall`, `Na`, `iron`. Decided by the line around."""
+"""Names that are also something else: `PE`, `fall`, `Na`, `iron`. Decided by the line around.
+
+Short forms of several meanings have their own table, see `senses`.
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from nlp.language import clinical_norm
 from nlp.rules import rows
+from nlp.senses import sense_of, senses
+from nlp.terminology import Term
 
 _MARK = "⟨⟩"
 # Enough of a line to see a list of vital signs; little enough for a note without line ends.
@@ -41,6 +47,30 @@ def shouted(text: str, begin: int, end: int) -> bool:
     around = f"{before[-40:]} {after[:40]}"
     letters = [c for c in around if c.isalpha()]
     return len(letters) >= 12 and sum(c.isupper() for c in letters) > 0.9 * len(letters)
+
+
+def meant(
+    text: str, begin: int, end: int, terms: Sequence[Term], *, exact: bool, section: str | None
+) -> Term | None:
+    """Which of `terms`, the readings of the name at `text[begin:end]`, it means there; or None.
+
+    `section` is the category of the section that it stands in.
+    """
+    name = text[begin:end]
+    if name in senses():
+        before, after = _surroundings(text, begin, end)
+        line = f"{before}{_MARK}{after}"
+        loud = shouted(text, begin, end)
+        chosen = sense_of(name, line, text, section, shouted=loud)
+        found = next((term for term in terms if term.id == chosen), None)
+        if found is None:
+            return None
+        general = _rules().get(f"*@{found.category}")
+        return found if general is None or _passes(general, text, begin, end) else None
+    for term in terms:
+        if is_meant(text, begin, end, term.category, exact=exact):
+            return term
+    return None
 
 
 def is_meant(text: str, begin: int, end: int, category: str, *, exact: bool) -> bool:

@@ -6,6 +6,7 @@ the longest wins, then the higher score.
 
 import re
 from bisect import bisect_right
+from collections.abc import Container
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -38,10 +39,10 @@ class Entities:
             stop = doc[end - 1].idx + len(doc[end - 1])
             if text[begin:stop] in defined:
                 continue
-            for term in terms:
-                if ambiguity.is_meant(text, begin, stop, term.category, exact=exact):
-                    candidates.append(_candidate(start, end, term))
-                    break
+            section = section_at(doc._.sections, begin)
+            term = ambiguity.meant(text, begin, stop, terms, exact=exact, section=section)
+            if term is not None:
+                candidates.append(_candidate(start, end, term))
         for short in doc._.abbreviations:
             if short.text in defined:
                 long_term = self._vocabulary.term_of(defined[short.text])
@@ -49,11 +50,22 @@ class Entities:
                     candidates.append(_candidate(short.start, short.end, long_term))
         candidates = _without_drug_allergies(doc, candidates)
         for span in doc.spans.get(MODEL_SPANS, ()):
-            named = self._vocabulary.term_of(span)
-            concept = named.id if named is not None and named.category == span.label_ else ""
+            named = self._named(doc, span, defined)
+            concept = named.id if named is not None else ""
             candidates.append((span.start, span.end, span.label_, concept, span._.score))
         doc.ents = self._longest(doc, candidates, headers)
         return doc
+
+    def _named(self, doc: Doc, span: Span, defined: Container[str]) -> Term | None:
+        """The term that a model's span names there; None also where its meaning is uncertain."""
+        terms, exact = self._vocabulary.readings(span)
+        terms = [term for term in terms if term.category == span.label_]
+        if not terms or span.text in defined:
+            return None
+        section = section_at(doc._.sections, span.start_char)
+        return ambiguity.meant(
+            doc.text, span.start_char, span.end_char, terms, exact=exact, section=section
+        )
 
     @staticmethod
     def _longest(

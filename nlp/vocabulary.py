@@ -7,6 +7,7 @@ from spacy.language import Language
 from spacy.matcher import PhraseMatcher
 from spacy.tokens import Doc, Span
 
+from nlp.senses import NO_MENTION, senses
 from nlp.terminology import ClinicalKnowledgeBase, Term
 
 _LOOSE = "LOOSE"
@@ -89,12 +90,23 @@ class Vocabulary:
                 self._loose.add(_LOOSE, batch)
                 batch = []
         self._loose.add(_LOOSE, batch)
+        for short, meanings in senses().items():
+            terms = [kb.terms[sense.term] for sense in meanings if sense.term != NO_MENTION]
+            key = span_key(token.text for token in nlp.make_doc(short))
+            if key not in self.exact:
+                self._exact.add(_EXACT, [nlp.make_doc(short)])
+            self.exact[key] = terms
+
+    def readings(self, span: Span) -> tuple[list[Term], bool]:
+        """All terms that the words of `span` name, and whether by a case-sensitive alias."""
+        exact = self.exact.get(span_key(token.text for token in span))
+        if exact is not None:
+            return exact, True
+        return self.loose.get(span_key(token.norm_ for token in span), []), False
 
     def term_of(self, span: Span) -> Term | None:
         """The term that the words of `span` name first of all, None when they name none."""
-        terms = self.exact.get(span_key(token.text for token in span)) or self.loose.get(
-            span_key(token.norm_ for token in span)
-        )
+        terms, _ = self.readings(span)
         return terms[0] if terms else None
 
     def find(self, doc: Doc) -> Iterator[tuple[int, int, list[Term], bool]]:

@@ -1,8 +1,9 @@
-"""Precision, recall and F1 from counts."""
+"""Precision, recall and F1 from counts, and how far they would move on other documents."""
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 Span = tuple[int, int]
 
@@ -72,18 +73,26 @@ def bootstrap_interval(
     measure: Callable[[Scores], float],
     *,
     seed: int = 0,
-    samples: int = 1000,
+    resamples: int = 1000,
+    level: float = 0.95,
 ) -> tuple[float, float]:
-    """95 % interval of `measure`: percentiles over documents drawn with replacement.
+    """The percentile bootstrap interval of `measure` over documents (Efron 1979).
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    `per_document` has the counts of each document (sentence, sig, note): what is drawn with
+    replacement, since the mentions of one are not independent. An accuracy is
+    `Scores.recall` over right (true positives) and wrong (false negatives). It tells of the choice
+    of documents only, not of a model's seeds. (0, 0) without documents.
     """
-    rng = random.Random(seed)  # noqa: S311 - a draw of documents, no secret
-    values = []
-    for _ in range(samples):
-        total = Scores()
-        for scores in rng.choices(per_document, k=len(per_document)):
-            total.add(scores)
-        values.append(measure(total))
-    values.sort()
-    return values[int(0.025 * samples)], values[min(samples - 1, int(0.975 * samples))]
+    if not per_document:
+        return 0.0, 0.0
+    counts = np.array(
+        [(s.true_positives, s.false_positives, s.false_negatives) for s in per_document]
+    )
+    draw = np.random.default_rng(seed)
+    size = len(counts)
+    values = [
+        measure(Scores(*map(int, draw.multinomial(size, np.full(size, 1 / size)) @ counts)))
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)

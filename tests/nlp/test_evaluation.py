@@ -8,7 +8,7 @@ from nlp.evaluation import corpora
 from nlp.evaluation.evaluations import NAMES, evaluation
 from nlp.evaluation.figure import Figure, save
 from nlp.evaluation.recognition import score_recognition
-from nlp.evaluation.scores import Scores, bootstrap_interval, exact, f1_of, overlapping
+from nlp.evaluation.scores import Scores, bootstrap_interval, exact, overlapping
 from nlp.mention import MEDICATION, Mention
 
 
@@ -37,18 +37,6 @@ def test_every_evaluation_is_there() -> None:
         assert callable(evaluation(name)), name
 
 
-def test_interval_holds_the_value_and_narrows_with_more_documents() -> None:
-    some = [Scores(8, 1, 1), Scores(5, 5, 2), Scores(9, 0, 3), Scores(2, 2, 2)]
-    total = Scores()
-    for scores in some:
-        total.add(scores)
-    low, high = bootstrap_interval(some, f1_of)
-    assert low < total.f1 < high
-    lower, higher = bootstrap_interval(some * 25, f1_of)
-    assert higher - lower < (high - low) / 2
-    assert bootstrap_interval(some, f1_of) == (low, high), "seeded"
-
-
 class OneDrug:
     """An annotator that finds the first word, always as a drug."""
 
@@ -75,3 +63,23 @@ def test_figures_are_saved_in_order(tmp_path: Path) -> None:
     lines = (tmp_path / "new" / "nlp.csv").read_text().splitlines()
     assert lines[0] == "evaluation,item,measure,value,low,high,support"
     assert lines[1:] == ["e,a,F1,0.5123,0.4,0.6,12", "e,b,count,7,,,"]
+
+
+def test_bootstrap_interval_holds_the_measure_and_narrows_with_documents() -> None:
+    few = [Scores(8, 1, 2), Scores(9, 2, 1), Scores(3, 4, 4), Scores(10, 0, 0)]
+    low, high = bootstrap_interval(few, lambda s: s.f1, seed=1)
+    assert low < Scores(30, 7, 7).f1 < high
+    more_low, more_high = bootstrap_interval(few * 25, lambda s: s.f1, seed=1)
+    assert more_high - more_low < (high - low) / 2
+
+
+def test_bootstrap_interval_is_the_seeds_alone() -> None:
+    counts = [Scores(i % 3, i % 2, (i + 1) % 2) for i in range(20)]
+    assert bootstrap_interval(counts, lambda s: s.f1, seed=7) == bootstrap_interval(
+        counts, lambda s: s.f1, seed=7
+    )
+
+
+def test_bootstrap_interval_of_nothing_and_of_no_variation() -> None:
+    assert bootstrap_interval([], lambda s: s.f1, seed=1) == (0.0, 0.0)
+    assert bootstrap_interval([Scores(2, 0, 0)] * 5, lambda s: s.recall, seed=1) == (1.0, 1.0)
