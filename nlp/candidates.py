@@ -20,8 +20,7 @@ SAME_WORDS = 0.95
 _WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _IDLE = frozenset(
-    ("of", "the", "in", "and", "with", "a", "an", "to", "due", "by", "on", "for")
-    + ("nos", "unspecified")
+    ("of", "the", "in", "and", "with", "a", "an", "to", "due", "by", "on", "nos", "unspecified")
 )
 # A 3-gram that is in one name of ten tells nothing and costs the most.
 _MAX_SHARE = 0.1

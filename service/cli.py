@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from schemas.outcomes import FhirError
+from schemas.releases import ReleaseError
 from service.client import ServiceError
 from service.commands import COMMANDS
 from service.errors import unexpected
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(arguments.run(arguments) or 0)
     except FhirError as failure:
         message = "; ".join(_line(issue.expression, issue.diagnostics) for issue in failure.issues)
-    except (SettingError, ServiceError) as failure:
+    except (SettingError, ServiceError, ReleaseError) as failure:
         message = str(failure)
     except KeyboardInterrupt:
         return 130

@@ -101,6 +101,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("nlp", True, "Read notes as they arrive."),
     Setting("nlp_workers", 2, "Processes that read notes; with two, a long one holds up no other."),
     Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),
+    Setting(
+        "terminology",
+        "",
+        "Folder of the releases that `chartlake terminology load` has read; empty: "
+        "`<data>/terminology`.",
+    ),
     Setting("nlp_timeout_s", 120, "Longest time for reading one note, in seconds."),
     Setting(
         "update_create",
@@ -214,6 +220,12 @@ class Settings:
     def data_path(self) -> Path:
         """Folder of the lake, absolute."""
         return Path(self.values["data"]).expanduser().absolute()
+
+    @property
+    def terminology_path(self) -> Path:
+        """Folder of the loaded releases of terminologies, absolute."""
+        named = self.values["terminology"]
+        return Path(named).expanduser().absolute() if named else self.data_path / "terminology"
 
 
 def load_settings(
