@@ -30,7 +30,7 @@ from nlp.derived.condition import condition, join_broader
 from nlp.derived.family_member_history import family_member_history, relative
 from nlp.derived.medication_statement import medication_statement
 from nlp.derived.note_source import NoteSource, concept_key
-from nlp.derived.observation import measurement, symptom, value_key
+from nlp.derived.observation import measurement, results, symptom, value_key
 from nlp.derived.procedure import procedure
 from nlp.derived.provenance import provenance
 from nlp.medication_status import ALLERGY
@@ -204,7 +204,8 @@ def to_resources(
             found.append(allergy_intolerance(group, source, by_span))
     for group in _group(by_kind.get("Symptom", ()), concept_key):
         found.append(symptom(group, source))
-    for group in _group(by_kind.get("Measurement", ()), value_key):
+    measured = (one for mention in by_kind.get("Measurement", ()) for one in results(mention))
+    for group in _group(measured, value_key):
         found.append(measurement(group, source))
     for group in _group(by_kind.get("Procedure", ()), concept_key):
         found.append(procedure(group, source))
