@@ -10,6 +10,7 @@ from spacy.language import Language
 from nlp import (  # noqa: F401 - importing a module registers its component
     abbreviations,
     attributes,
+    clinical_model,
     context,
     entities,
     linking,
@@ -21,6 +22,7 @@ from nlp import (  # noqa: F401 - importing a module registers its component
     sentences,
 )
 from nlp.language import blank
+from nlp.model_entities import NONE, SHIPPED
 
 # Bumped whenever the same note could give another result: it is in every Provenance.
 PIPELINE_VERSION = "chartlake-nlp/1.0.0"
@@ -29,7 +31,8 @@ COMPONENTS = (
     "sections",  # which header a word stands under
     "sentences",  # rule sentences on the clean text
     "abbreviations",  # scispaCy: short forms the note defines
-    "entities",  # dictionary (and model) spans, longest wins
+    "model",  # what the trained model finds, unless there is none
+    "entities",  # dictionary and model spans joined
     "context",  # NEGATED UNCERTAIN HISTORICAL HYPOTHETICAL FAMILY
     "medication_status",  # stopped, held, planned, allergy
     "attributes",  # dose, route, frequency, duration
@@ -43,13 +46,13 @@ COMPONENTS = (
 class NlpConfig:
     """How the pipeline is built.
 
-    `ner_model`: a spaCy package or path, whose entities join the dictionary's; `ner_labels` maps
-    its labels to our categories, on top of `model_entities.DEFAULT_LABELS`; `ner_score` is the
-    score of its spans (the dictionary's are 0.8 to 1.0), which decides between spans of one length.
+    `ner_model`: `shipped`, `none`, or one's own: a spaCy package or path, or a folder with a token
+    classifier as ONNX. `ner_labels` maps the labels of one's own to our categories, on top of
+    `model_entities.DEFAULT_LABELS`; `ner_score` is the score of a spaCy model's spans.
     `chunk_chars`: the most text read at once; memory is bounded by it, whatever the note's length.
     """
 
-    ner_model: str | None = None
+    ner_model: str = SHIPPED
     ner_labels: dict[str, str] = field(default_factory=dict)
     ner_score: float = 0.85
     chunk_chars: int = 50_000
@@ -59,14 +62,20 @@ def build(config: NlpConfig) -> Language:
     """The spaCy pipeline. Raises OSError when `config.ner_model` cannot be loaded."""
     nlp = blank()
     for component in COMPONENTS:
-        if component == "entities" and config.ner_model is not None:
-            nlp.add_pipe(
-                "model_entities",
-                config={
-                    "model": config.ner_model,
-                    "labels": dict(config.ner_labels),
-                    "score": config.ner_score,
-                },
-            )
-        nlp.add_pipe(component)
+        if component == "model":
+            _add_model(nlp, config)
+        else:
+            nlp.add_pipe(component)
     return nlp
+
+
+def _add_model(nlp: Language, config: NlpConfig) -> None:
+    if config.ner_model == SHIPPED:
+        nlp.add_pipe("clinical_model")
+    elif config.ner_model != NONE:
+        own = {
+            "model": config.ner_model,
+            "labels": dict(config.ner_labels),
+            "score": config.ner_score,
+        }
+        nlp.add_pipe("model_entities", config=own)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,11 +38,16 @@ def is_id(text: object) -> bool:
 
 
 def new_id() -> str:
-    """A new random logical id (a UUID of version 4)."""
-    # As `uuid.uuid4`, without its objects: a transaction needs thousands.
-    digits = _random(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    """A new logical id: a UUID of version 7, 74 random bits after the millisecond it was made in.
+
+    Trees by id grow at one end then: one of version 4 would touch a page of its own for each
+    resource, which costs more than all else that is stored of it. RFC 9562, section 5.7.
+    """
+    # Without the objects of `uuid`: a transaction needs thousands.
+    digits = _random(10).hex()
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    variant = "89ab"[int(digits[3], 16) & 3]
+    return f"{moment[:8]}-{moment[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[8:]}"
 
 
 class _RandomBytes:

@@ -21,7 +21,7 @@ def load(model: str) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     from nlp import Annotator, NlpConfig
 
-    _annotator = Annotator.load(NlpConfig(ner_model=model or None))
+    _annotator = Annotator.load(NlpConfig(ner_model=model) if model else NlpConfig())
 
 
 def ready() -> str:

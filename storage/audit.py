@@ -10,7 +10,8 @@ is consistent in itself: only a head that was noted elsewhere (docs/audit.md) te
 was earlier: its row has that moment in `accessed_us`, which is null in all others.
 
 `audit_reference` finds rows by the patients and resources that they concern; `ref` is 64 bits of a
-hash, so a row found by it is compared with what was asked. It is derived, and verified too.
+hash, so a row found by it is compared with what was asked. It is derived, and verified too; how its
+entries get there is told in `storage.audit_references`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ import apsw
 
 from storage.audit_record import AuditRecord, AuditRow, encode_detail
 from storage.row_inserts import insert_missing_rows, insert_rows
+
+Reference = tuple[int, int]
+"""`ref` and number of a row, as `audit_reference` has them."""
 
 DDL = """
 CREATE TABLE audit (
@@ -72,7 +76,7 @@ class NewRows:
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
-        self._references: list[tuple[int, int]] = []
+        self._references: list[Reference] = []
         self._kept: Callable[[], str] | None = None
 
     def add(self, row: tuple[Any, ...], references: list[int], kept: Callable[[], str]) -> None:
@@ -82,16 +86,18 @@ class NewRows:
         self._references += [(ref, n) for ref in references]
         self._kept = kept
 
-    def store(self, connection: apsw.Connection) -> None:
-        """Store and forget them, within the connection's transaction."""
+    def store(self, connection: apsw.Connection) -> list[Reference]:
+        """Store and forget them, within the connection's transaction.
+
+        The entries that they are found by are given back: they are to be stored too, later perhaps.
+        """
         if self._kept is None:
-            return
+            return []
         insert_rows(connection, "audit", COLUMNS, self._rows)
-        # In the order of the tree: each page is looked for once.
-        self._references.sort()
-        insert_missing_rows(connection, "audit_reference", "ref, n", self._references)
         connection.execute(_KEEP_HEAD, (self._kept(),))
+        found, self._references = self._references, []
         self.clear()
+        return found
 
     def clear(self) -> None:
         """Forget them."""
@@ -119,15 +125,21 @@ class AuditLog:
         connection: apsw.Connection,
         head: Head | None,
         records: Iterable[tuple[AuditRecord, int | None]],
+        later: list[Reference] | None = None,
     ) -> Head:
         """Append records, each with the commit that it made (or None), in the open transaction.
 
         `head` as `append` gave it last, None for the first time; the new one is given back, for
-        the next call once this transaction is committed.
+        the next call once this transaction is committed. The entries that they are found by are
+        added to `later` where it is given, for the caller to have them stored.
         """
         rows = NewRows()
         head = self.chain(self.head(connection) if head is None else head, records, rows)
-        rows.store(connection)
+        found = rows.store(connection)
+        if later is not None:
+            later += found
+        else:
+            insert_missing_rows(connection, "audit_reference", "ref, n", sorted(found))
         return head
 
     def chain(

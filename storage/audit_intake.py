@@ -170,7 +170,10 @@ class AuditIntake:
 
         def append(connection: apsw.Connection, position: Position) -> None:
             position.audit = self._audit.append(
-                connection, position.audit, [(record, None) for record in records]
+                connection,
+                position.audit,
+                [(record, None) for record in records],
+                position.audit_references,
             )
             spool_positions.write(connection, self._audit, name, taken)
 

@@ -28,6 +28,7 @@ from storage.audit import reference, rows
 from storage.audit_event import AUDIT_TYPE, TYPE, audit_event, number_of
 from storage.audit_match import matcher, reference_of, value_param
 from storage.audit_record import AuditRow
+from storage.audit_references import referred
 from storage.index import date
 from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import split, unescape
@@ -179,7 +180,11 @@ class AuditQuery:
         refs = _references(criterion)
         if refs is not None:
             marks = ", ".join("?" * len(refs))
-            self._where.append(f"n IN (SELECT n FROM audit_reference WHERE ref IN ({marks}))")
+            found = f"SELECT n FROM audit_reference WHERE ref IN ({marks})"
+            done = referred(self._connection)
+            if done is not None:  # Those after it are looked at one by one.
+                found += f" UNION SELECT n FROM audit WHERE n > {done}"
+            self._where.append(f"n IN ({found})")
             self._args += refs
         # An identifier is a value as well where any value counts.
         values = None if criterion.modifier == "missing" else _VALUES.get(criterion.param)

@@ -36,7 +36,9 @@ def into_log(writer: Writer, audit: AuditLog) -> Begin:
     def begin(pull: Pull) -> Future[Any]:
         def append(connection: apsw.Connection, position: Position) -> None:
             records = [(record, None) for record in pull()]
-            position.audit = audit.append(connection, position.audit, records)
+            position.audit = audit.append(
+                connection, position.audit, records, position.audit_references
+            )
 
         return writer.begin(append)
 

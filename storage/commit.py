@@ -12,7 +12,7 @@ import apsw
 
 from schemas.ids import format_instant
 from schemas.outcomes import FhirError, error
-from storage.audit import Head
+from storage.audit import Head, Reference
 from storage.commit_batch import CommitBatch, Current
 from storage.operations import ANY_VERSION, Prepared, RefusedError, stamped_body
 from storage.versions import Commit, Version, from_microseconds
@@ -33,6 +33,7 @@ class Position:
     hot_bytes: int = 0
     earliest_us: int = 0
     audit: Head | None = None
+    audit_references: list[Reference] = field(default_factory=list)
 
     def copy(self) -> Position:
         """A position to go on from, to be dropped when its transaction fails."""
@@ -45,6 +46,7 @@ class Position:
             self.hot_bytes,
             self.earliest_us,
             self.audit,
+            list(self.audit_references),
         )
 
     def pass_by(self, moment_us: int) -> None:

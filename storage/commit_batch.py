@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from storage.audit import NewRows
+from storage.audit import NewRows, Reference
 from storage.operations import Prepared
 from storage.packed_ids import pack, unpack
 from storage.recent_versions import Generation
@@ -55,6 +55,8 @@ class CommitBatch:
         self._cursors: list[tuple[str, int]] = []
         self.unindexed: list[tuple[int, bytes]] = []
         """The group's new versions with their packed index rows."""
+        self.audit_references: list[Reference] = []
+        """What the group's rows of the audit log are to be found by."""
         self.fresh = Generation()
         """All versions of the group so far."""
 
@@ -169,7 +171,7 @@ class CommitBatch:
                 "ON CONFLICT (name) DO UPDATE SET t = excluded.t",
                 self._cursors,
             )
-        self.audit.store(connection)
+        self.audit_references += self.audit.store(connection)
         self._clear()
 
     def forget(self) -> None:
@@ -181,6 +183,7 @@ class CommitBatch:
         """Forget the resources of a group that is done with."""
         self._current.clear()
         self.unindexed = []
+        self.audit_references = []
         self.fresh = Generation()
         self._clear()
 

@@ -3,7 +3,7 @@
 | table | key | what |
 |---|---|---|
 | `lake` | `name` | identity and layout of the lake, where its segments are; the last `v`, once one
-| | | was erased |
+| | | was erased; the last audit event, and the last one that `audit_reference` has |
 | `term` | `id` | text ↔ small number, for what recurs in every row (types, parameters, systems) |
 | `commit_log` | `t` | when commit `t` was made, and its first version |
 | `version` | `v` | one row a version, in commit order; `t_end` is the commit that superseded it;

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import apsw
@@ -21,7 +21,7 @@ import msgspec
 
 from schemas.outcomes import error
 from storage import index
-from storage.row_inserts import insert_missing_rows
+from storage.row_inserts import insert_missing_rows, without_fsync
 
 # Versions waiting before the writer empties the queue by itself. More would make a search that
 # comes after many commits wait longer (25 µs a version, measured) and gain little: 2,000 cost 24,
@@ -117,23 +117,12 @@ class IndexQueue:
         waiting = ((v, _DECODER.decode(rows)) for v, rows in self._waiting[:count])
         for table, rows in index.by_table(waiting):
             for start in range(0, len(rows), _ROWS):
-                with _without_fsync(connection):
+                with without_fsync(connection):
                     insert_missing_rows(
                         connection, table.NAME, table.COLUMNS, rows[start : start + _ROWS]
                     )
                 yield
-        with _without_fsync(connection):
+        with without_fsync(connection):
             connection.execute("DELETE FROM index_pending WHERE v <= ?", (last_v,))
         del self._waiting[:count]
         yield
-
-
-@contextmanager
-def _without_fsync(connection: apsw.Connection) -> Iterator[None]:
-    """A transaction that the next commit's fsync makes durable, with its own."""
-    connection.execute("PRAGMA synchronous = NORMAL")
-    try:
-        with connection:
-            yield
-    finally:
-        connection.execute("PRAGMA synchronous = FULL")

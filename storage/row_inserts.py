@@ -6,7 +6,8 @@ after each while callers prepare their resources. A statement that stores 32 row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -46,3 +47,14 @@ def _store(
 def _statement(verb: str, table: str, columns: str, rows: int) -> str:
     one = f"({', '.join('?' * len(columns.split(',')))})"
     return f"{verb} INTO {table} ({columns}) VALUES {', '.join([one] * rows)}"
+
+
+@contextmanager
+def without_fsync(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction that the next commit's fsync makes durable, with its own."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        with connection:
+            yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")

@@ -22,6 +22,7 @@ import apsw
 
 from schemas.outcomes import FhirError, error
 from storage import commit
+from storage.audit_references import QUEUED, AuditReferences
 from storage.checkpoints import Checkpoints
 from storage.commit import Position
 from storage.commit_batch import CommitBatch
@@ -183,6 +184,7 @@ class Writer:
         self._connection = connection
         self._batch = CommitBatch(connection)
         self._index = IndexQueue(connection)
+        self._references = AuditReferences(connection)
         self._checkpoints = Checkpoints(connection)
 
     def _run(self) -> None:
@@ -197,6 +199,8 @@ class Writer:
             self._checkpoint()
         with contextlib.suppress(apsw.Error, FhirError):
             self._empty_all()
+            while self._references.waits:
+                self._references.store_some()
         self._connection.close()
 
     def _next_group(self) -> tuple[list[Job], bool]:
@@ -232,7 +236,7 @@ class Writer:
 
     def _patience(self) -> float | None:
         """Seconds to wait for a job; None: there is nothing else to do."""
-        if not self._index or self._failed is not None:
+        if self._failed is not None or not (self._index or self._references.waits):
             return None
         wait = self._empty_after - time.monotonic()
         if wait > 0:
@@ -303,6 +307,10 @@ class Writer:
         if not self._index:
             self._waiting_since = time.monotonic()
         self._index.extend(batch.unindexed)
+        if position.audit is not None and position.audit != self.position.audit:
+            references = batch.audit_references + position.audit_references
+            self._references.add(references, position.audit.n)
+            position.audit_references.clear()
         if group[0].index and position.t > self.position.t:
             # A commit without versions is an erase (its group has nothing else): nobody may store
             # what was made of something that it took out.
@@ -390,6 +398,7 @@ class Writer:
         if self._emptying is None:
             late = time.monotonic() - self._waiting_since > _LAG_S
             if not self._index or not (idle or late or len(self._index) >= QUEUED_VERSIONS):
+                self._store_references(idle=idle)
                 return
             self._emptying = self._index.empty()
         try:
@@ -397,6 +406,15 @@ class Writer:
                 self._emptying = None
                 self._waiting_since = time.monotonic()
                 self._note_indexed()
+        except Exception as failure:
+            self._index_failed(failure)
+
+    def _store_references(self, *, idle: bool) -> None:
+        """Store some of what audit events are found by, under the same conditions."""
+        if not (len(self._references) >= QUEUED or (idle and self._references.waits)):
+            return
+        try:
+            self._references.store_some()
         except Exception as failure:
             self._index_failed(failure)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ def filled(lake: Lake, patient: Make) -> Lake:
     for _ in range(8):
         lake.record_access([READ]).result()
     assert lake.audit_head().n == 10
+    deadline = time.monotonic() + 10
+    while lake._writer._references.waits:  # They are indexed a moment later.
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     return lake
 
 

@@ -1,0 +1,517 @@
+"""An instruction as its parts, in order: the grammar, read once from left to right.
+
+At each token the longest part that begins there is taken. Free text (a reason, an instruction)
+runs to the end of its sentence part, so that numbers in it (`hold if SBP < 100`) are no dose.
+"""
+
+import re
+from decimal import Decimal
+
+from nlp.dosage.amounts import LAB, amount_at, combined_strength_at, quantity
+from nlp.dosage.frequencies import frequency_at
+from nlp.dosage.limits import duration_at, maximum_at, phase_at
+from nlp.dosage.numbers import number, number_range
+from nlp.dosage.parts import (
+    AND,
+    AS_NEEDED,
+    CLOSE,
+    COLON,
+    DISPENSE,
+    DOSE,
+    EXCEPT,
+    FORM,
+    FREQUENCY,
+    INDICATION,
+    INSTRUCTION,
+    MARKS,
+    MAX_DOSE,
+    METHOD,
+    OPEN,
+    PHASE,
+    RATE,
+    ROUTE,
+    SCALE,
+    SITE,
+    STOP,
+    STRENGTH,
+    TAPER,
+    THEN,
+    Part,
+)
+from nlp.dosage.phrases import phrase_at, table
+from nlp.dosage.tokens import Tokens
+from nlp.dosage.units import time_unit, unit_at
+
+_MARKS = {
+    ",": AND, "and": AND, "&": AND, "+": AND, "plus": AND, "/": AND, ".": STOP, ";": STOP,
+    "(": OPEN, "[": OPEN, ")": CLOSE, "]": CLOSE, ":": COLON, "=": OPEN, "or": AND,
+}  # fmt: skip
+_MAX_COUNT = Decimal(12)
+_MAX_REASON_WORDS = 12
+_MAX_INDICATION_WORDS = 7
+_DETERMINERS = frozenset("the his her your their my a an of".split())
+_NO_REASON = frozenset(
+    "which who whom that this these those she he they it we you i now life home discharge dose"
+    " doses each every at".split()
+)
+_REASON_ENDS = frozenset(
+    "but because since while when if then who which unless until and/or she he they was were is"
+    " are has had with max maximum not do may can no take use give up x daily prn or-as".split()
+)
+_EYES_AND_EARS = {
+    "od": ("OD", "54485002", "Ophthalmic route"), "os": ("OS", "54485002", "Ophthalmic route"),
+    "ou": ("OU", "54485002", "Ophthalmic route"), "ad": ("AD", "10547007", "Otic route"),
+    "as": ("AS", "10547007", "Otic route"), "au": ("AU", "10547007", "Otic route"),
+}  # fmt: skip
+_PER_SOMETHING = re.compile(r"g|gm|gram|grams|mg|carb|carbs|carbohydrate|carbohydrates|points?|\d")
+
+Found = tuple[list[Part], int]
+
+
+class Reading:
+    """The parts of one stretch of text. `bare` where the stretch is an instruction by itself."""
+
+    def __init__(self, text: str, begin: int, end: int, *, bare: bool) -> None:
+        self._t = Tokens(text, begin, end)
+        self._bare = bare
+        self._patch = any(w in ("patch", "patches", "transdermal") for w in self._t.words)
+        self._drops = any(w in ("drop", "drops", "gtt", "gtts") for w in self._t.words)
+        self.parts: list[Part] = []
+
+    def read(self) -> list[Part]:
+        """All parts and marks, in order of place."""
+        t, i = self._t, 0
+        while i < len(t):
+            if "\n" in t.text[t.ends[i - 1] : t.begins[i]] if i else False:
+                self._mark(STOP, i - 1)
+            found = self._part_at(i)
+            if found is None:
+                mark = _MARKS.get(t.word(i))
+                if mark is not None:
+                    self._mark(mark, i)
+                i += 1
+            else:
+                parts, j = found
+                self.parts.extend(parts)
+                i = max(j, i + 1)
+        return self.parts
+
+    def _mark(self, kind: str, i: int) -> None:
+        self.parts.append(Part(kind, self._t.begins[i], self._t.ends[i]))
+
+    def _part_at(self, i: int) -> Found | None:
+        return (
+            self._maximum(i)
+            or self._eye_or_ear(i)
+            or self._free_text(i)
+            or self._scale_row(i)
+            or self._except(i)
+            or self._days_off(i)
+            or self._phase(i)
+            or self._longest(i)
+            or self._indication(i)
+            or self._condition(i)
+            or self._bare_number(i)
+        )
+
+    def _maximum(self, i: int) -> Found | None:
+        found = maximum_at(self._t, i)
+        if found is None:
+            return None
+        part, j = found
+        if part is not None:
+            return [part], j
+        if self._t.word(i) in ("limit", "max", "maximum", "nte", "mdd") or number(self._t, i):
+            if number(self._t, i):
+                return None
+        return [self._to_end(INSTRUCTION, i, i)], self._end(i)
+
+    # --- places for drops
+
+    def _eye_or_ear(self, i: int) -> Found | None:
+        t = self._t
+        found = _EYES_AND_EARS.get(t.word(i))
+        if found is None or not (self._drops or self._into_eyes(i)):
+            return None
+        if t.word(i) in ("as", "ad", "od") and not (
+            t.text[t.begins[i] : t.ends[i]].isupper() or t.text[t.begins[i] + 1] == "."
+        ):
+            after_amount = bool(self.parts) and self.parts[-1].kind in (DOSE, FORM)
+            if t.word(i) == "as" or not after_amount:
+                return None
+        site, code, display = found
+        begin, end = t.begins[i], t.ends[i]
+        value = {"text": site, "code": code, "display": display}
+        return [Part(SITE, begin, end, value)], i + 1
+
+    def _into_eyes(self, i: int) -> bool:
+        """Whether `OD` without drops is an eye: `ointment OU`, `apply OS`; never `1 tab od`."""
+        if self._t.word(i) in ("ou", "os", "au"):
+            return True
+        return self._t.word(i) == "od" and any(
+            w in ("ointment", "oint", "eye", "ribbon", "ophthalmic", "instill", "soln")
+            for w in self._t.words
+        )
+
+    # --- free text
+
+    def _free_text(self, i: int) -> Found | None:
+        t = self._t
+        found = phrase_at(t, i)
+        if found is None:
+            return self._dispensed(i)
+        phrase, j = found
+        if phrase.kind == AS_NEEDED:
+            return self._as_needed(i, j)
+        if phrase.kind in ("NOTE", "ASIDE", INSTRUCTION):
+            if self._outread(i, j):
+                return None
+            end = {"NOTE": j, "ASIDE": self._aside_end(j)}.get(phrase.kind) or self._end(j)
+            value = {"text": t.written(i, end)}
+            return [Part(INSTRUCTION, t.begins[i], t.ends[end - 1], value)], end
+        if phrase.kind == DISPENSE:
+            end = self._end(j)
+            return [Part(DISPENSE, t.begins[i], t.ends[max(end, j) - 1])], max(end, j)
+        return None
+
+    def _outread(self, i: int, j: int) -> bool:
+        """Whether a part of numbers beginning here is longer: `with meals`, `within 30 minutes`."""
+        return any(
+            found is not None and found[1] > j
+            for found in (frequency_at(self._t, i), duration_at(self._t, i))
+        )
+
+    def _dispensed(self, i: int) -> Found | None:
+        """`#30`, `(#60)`."""
+        t = self._t
+        if t.word(i) == "#" and t.value(i + 1) is not None:
+            return [Part(DISPENSE, t.begins[i], t.ends[i + 1])], i + 2
+        return None
+
+    def _end(self, i: int) -> int:
+        """Where the free text that runs on from `i` ends."""
+        t = self._t
+        depth = 0
+        j = i
+        while j < len(t):
+            word = t.word(j)
+            if "\n" in t.text[t.ends[j - 1] : t.begins[j]]:
+                break
+            if word in (".", ";") and not (word == "." and t.glued(j + 1)):
+                break
+            depth += (word == "(") - (word == ")")
+            if depth < 0:
+                break
+            phrase = phrase_at(t, j)
+            if phrase is not None and phrase[0].kind == THEN and t.word(j) == "then":
+                break
+            if word in (",", "and", "-") and j + 1 < len(t) and self._starts_part(j + 1):
+                break
+            if word == "(" and j + 1 < len(t) and self._starts_part(j + 1):
+                break
+            j += 1
+        return j
+
+    def _remark(self, i: int, j: int) -> Found:
+        """The words from `i` on as an instruction, up to the next part behind `j`."""
+        t = self._t
+        end = max(self._aside_end(j + 1), j + 1)
+        value = {"text": t.written(i, end)}
+        return [Part(INSTRUCTION, t.begins[i], t.ends[end - 1], value)], end
+
+    def _aside_end(self, i: int) -> int:
+        """Where a remark ends that the next part may follow without a comma."""
+        t = self._t
+        end = self._end(i)
+        j = i
+        while j < end and not (t.word(j) == "," or self._starts_part(j)):
+            j += 1
+        return j
+
+    def _starts_part(self, i: int) -> bool:
+        t = self._t
+        phrase = phrase_at(t, i)
+        if phrase is not None and phrase[0].kind in (
+            AS_NEEDED, "NOTE", "ASIDE", INSTRUCTION, DISPENSE, METHOD, THEN, "EACH", "WHEN", ROUTE,
+        ):  # fmt: skip
+            return True
+        if frequency_at(t, i) is not None or duration_at(t, i) is not None:
+            return True
+        if maximum_at(t, i) is not None:
+            return True
+        amount = amount_at(t, i)
+        return amount is not None and amount[0].kind == DOSE
+
+    def _to_end(self, kind: str, i: int, j: int) -> Part:
+        t = self._t
+        end = max(self._end(j), i + 1)
+        return Part(kind, t.begins[i], t.ends[end - 1], {"text": t.written(i, end)})
+
+    def _as_needed(self, i: int, j: int) -> Found:
+        t = self._t
+        k = j
+        while t.word(k) in ("for", ":", "-", "to", "of") or (
+            t.word(k) == "(" and t.word(k + 1) == "for"
+        ):
+            k += 1
+        end = self._reason_end(k, _MAX_REASON_WORDS)
+        value = {}
+        if end > k and t.word(k) not in _NO_REASON and self._is_reason(k, end, said=k > j):
+            start = k
+            while t.word(start) in _DETERMINERS and start + 1 < end:
+                start += 1
+            value = {"reason": _unbracketed(t.written(start, end))}
+        else:
+            end = j
+        return [Part(AS_NEEDED, t.begins[i], t.ends[end - 1], value)], end
+
+    def _is_reason(self, k: int, end: int, *, said: bool) -> bool:
+        """`prn pain` is a reason, `prn lisinopril` in a note may be the next thing said."""
+        return self._t.value(k) is None and (said or end - k <= _MAX_INDICATION_WORDS)
+
+    def _reason_end(self, i: int, most: int) -> int:
+        t = self._t
+        j, depth = i, 0
+        while j < len(t) and j - i < most:
+            word = t.word(j)
+            if j > i and "\n" in t.text[t.ends[j - 1] : t.begins[j]]:
+                break
+            if word == "(":
+                depth += 1
+            elif word == ")":
+                depth -= 1
+                if depth < 0:
+                    break
+            elif depth == 0:
+                if word in (".", ";", ":", "[", "#", "="):
+                    break
+                if word in (",", "-") and not self._goes_on(j):
+                    break
+                if word in _REASON_ENDS or self._ends_reason(j, first=j == i):
+                    break
+            j += 1
+        while j > i and t.word(j - 1) in (",", "and", "or", "-", "/", "(", "for", "in", "to"):
+            j -= 1
+        return j
+
+    def _goes_on(self, comma: int) -> bool:
+        """Whether a list of reasons goes on: `pain, fever, or headache`; `flare-up`."""
+        t = self._t
+        if t.word(comma) == "-":
+            return t.glued(comma) and t.glued(comma + 1)
+        return any(t.word(k) in ("or", "and") for k in (comma + 1, comma + 2, comma + 3)) and not (
+            self._starts_part(comma + 1)
+        )
+
+    def _ends_reason(self, j: int, *, first: bool) -> bool:
+        t = self._t
+        if maximum_at(t, j) is not None or duration_at(t, j) is not None:
+            return True
+        phrase = phrase_at(t, j)
+        if phrase is not None and (
+            phrase[0].kind in (
+                AS_NEEDED, "NOTE", "ASIDE", INSTRUCTION, DISPENSE, THEN, "COUNT", "EACH",
+            )
+            or (phrase[0].kind == ROUTE and t.word(j) in ("po", "iv", "im", "by", "sl", "sc", "pr"))
+            or (phrase[0].kind == METHOD and not first)
+        ):
+            return True
+        if phase_at(t, j) is not None:
+            return True
+        amount = amount_at(t, j)
+        if amount is not None and amount[0].kind in (DOSE, STRENGTH, RATE) and t.word(j) != "a":
+            return True
+        found = frequency_at(t, j)
+        return found is not None and not {"when"} == set(found[0]) - {
+            "frequency", "period", "periodUnit", "food",
+        }  # fmt: skip
+
+    # --- parts of numbers and of the tables
+
+    def _scale_row(self, i: int) -> Found | None:
+        """`151-200: 2 units`, `BG 201-250 4 units`, `1 unit per 10 g`: rows of a scale, no dose."""
+        t = self._t
+        amount = amount_at(t, i)
+        if amount is not None and amount[0].kind in (DOSE, STRENGTH):
+            k = amount[1]
+            if t.word(k) in ("per", "for", "/") and t.word(k - 1) != "per":
+                k += 1
+                k += t.word(k) in ("every", "each")
+                count = number(t, k)
+                if count is not None and _PER_SOMETHING.fullmatch(t.word(count[1])):
+                    return self._remark(i, k)
+                if t.word(k) in ("carb", "carbs", "carbohydrate"):
+                    return self._remark(i, k)
+        spread = number_range(t, i)
+        if spread is None or spread[1] is None and t.word(i - 1) not in (">", "<", "over", "above"):
+            return None
+        k = spread[2]
+        if spread[0] < 60:  # noqa: PLR2004 - a glucose, no dose
+            return None
+        if t.word(k) in ("mg", "mg/dl") and t.word(k + 1) == "/":
+            k += 3
+        while t.word(k) in (":", "=", "-", ">", ",", "give", "take", "inject"):
+            k += 1
+        units = amount_at(t, k)
+        if units is None or units[0].value.get("unit") != "unit":
+            return None
+        value = {"text": t.written(i, units[1])}
+        return [Part(SCALE, t.begins[i], t.ends[units[1] - 1], value)], units[1]
+
+    def _except(self, i: int) -> Found | None:
+        """`except 7.5 mg on Mondays`: what was said before holds on the other days."""
+        t = self._t
+        j = i + 1
+        while t.word(j) in ("take", "for"):
+            j += 1
+        if t.word(i) not in ("except", "but") or amount_at(t, j) is None:
+            return None
+        return [Part(EXCEPT, t.begins[i], t.ends[i])], j
+
+    def _days_off(self, i: int) -> Found | None:
+        """`7 days off`, `12 hours on`: a pause, no course."""
+        t = self._t
+        count = number(t, i)
+        unit = time_unit(t, count[1]) if count is not None else None
+        if unit is None or t.word(unit[1]) not in ("off", "on"):
+            return None
+        j = unit[1] + 1
+        if t.word(unit[1]) == "on" and not (
+            j == len(t) or t.word(j) in (",", "/", ";", "and", "then", ".", ")") or t.value(j)
+        ):
+            return None
+        return [Part(INSTRUCTION, t.begins[i], t.ends[j - 1], {"text": t.written(i, j)})], j
+
+    def _phase(self, i: int) -> Found | None:
+        found = phase_at(self._t, i)
+        return ([found[0]], found[1]) if found is not None else None
+
+    def _longest(self, i: int) -> Found | None:
+        t = self._t
+        best: Found | None = None
+        frequency = frequency_at(t, i)
+        if frequency is not None:
+            j = frequency[1]
+            best = [Part(FREQUENCY, t.begins[i], _undotted(t, j), {"repeat": frequency[0]})], j
+        for reading in (amount_at(t, i), combined_strength_at(t, i), duration_at(t, i)):
+            if reading is not None and (best is None or reading[1] > best[1]):
+                best = [reading[0]], reading[1]
+        if best is not None and best[0][0].kind == LAB:
+            return [], best[1]
+        if best is not None and best[0][0].kind == RATE and self._patch:
+            best[0][0].kind = STRENGTH
+        phrase = phrase_at(t, i)
+        if phrase is not None and (best is None or phrase[1] > best[1]):
+            return self._phrase(i) or best
+        return best
+
+    def _phrase(self, i: int) -> Found | None:
+        t = self._t
+        found = phrase_at(t, i)
+        if found is None:
+            return None
+        phrase, j = found
+        begin, end = t.begins[i], _undotted(t, j)
+        code, _, display = phrase.value.partition(" ")
+        way = {"code": code.strip("-"), "display": display}
+        if phrase.kind == ROUTE:
+            if t.word(j) in ("cavity", "intake", "exam", "mucosa", "thrush"):
+                return None
+            return [Part(ROUTE, begin, end, way)], j
+        if phrase.kind == METHOD:
+            value = {"text": t.word(i)} | (way if display else {})
+            return [Part(METHOD, begin, end, value)], j
+        if phrase.kind == SITE:
+            value = {"text": t.written(i, j)} | (way if display else {})
+            return [Part(SITE, begin, end, value)], j
+        if phrase.kind == FORM:
+            return [Part(FORM, begin, end, {"form": t.written(i, j).lower()})], j
+        if phrase.kind in (TAPER, SCALE):
+            return [Part(phrase.kind, begin, end, {"text": t.written(i, j)})], j
+        if phrase.kind == THEN:
+            return [Part(THEN, begin, end)], j
+        return None
+
+    def _indication(self, i: int) -> Found | None:
+        """`for hypertension`, `to treat pain`, `indication: gout`."""
+        t = self._t
+        j = i + 1
+        if t.word(i) in ("indication", "indications", "dx", "diagnosis") and t.word(j) == ":":
+            j += 1
+        elif t.word(i) == "to" and t.word(j) in ("treat", "prevent", "help", "lower", "control"):
+            j = i
+        elif t.word(i) != "for":
+            return None
+        if not self.parts and not self._bare:
+            return None
+        start = j
+        while t.word(start) in _DETERMINERS:
+            start += 1
+        if start >= len(t) or t.word(start) in _NO_REASON or t.value(start) is not None:
+            return None
+        end = self._reason_end(start, _MAX_INDICATION_WORDS)
+        if end <= start:
+            return None
+        value = {"text": t.written(start, end)}
+        return [Part(INDICATION, t.begins[i], t.ends[end - 1], value)], end
+
+    def _condition(self, i: int) -> Found | None:
+        """`if SBP > 160`, `when dizzy`: taken under that condition."""
+        t = self._t
+        if t.word(i) not in ("if", "when") or not self.parts or i + 1 >= len(t):
+            return None
+        end = self._reason_end(i + 1, _MAX_REASON_WORDS)
+        if end <= i + 1:
+            return None
+        value = {"reason": t.written(i + 1, end)}
+        return [Part(AS_NEEDED, t.begins[i], t.ends[end - 1], value)], end
+
+    def _bare_number(self, i: int) -> Found | None:
+        """A count without a unit: `take 2 at bedtime`, `1 every morning`, `then 20 daily`."""
+        t = self._t
+        numbers = number_range(t, i)
+        if numbers is None:
+            return None
+        low, high, j = numbers
+        if not self._may_count(i) or j >= len(t) or unit_at(t, j) is not None:
+            return None
+        following = phrase_at(t, j)
+        said = following is not None and following[0].kind in (
+            ROUTE, "WHEN", "EACH", "COUNT", AS_NEEDED, SITE,
+        )  # fmt: skip
+        if not said and frequency_at(t, j) is None and duration_at(t, j) is None:
+            if phase_at(t, j) is None:
+                return None
+        return [Part(DOSE, t.begins[i], t.ends[j - 1], quantity(low, high, None))], j
+
+    def _may_count(self, i: int) -> bool:
+        marks = [p for p in self.parts if p.kind not in (OPEN, CLOSE)]
+        if not marks:
+            return self._bare and (i == 0 or self._t.word(i - 1).isalpha() or self._t.word(i-1) == ":")
+        return marks[-1].kind in (METHOD, THEN, AND, STOP, COLON, STRENGTH, FORM, PHASE, FREQUENCY,
+                                  ROUTE, SITE) and (self._t.begins[i] - marks[-1].end <= 2
+                                  or marks[-1].kind in (METHOD,))
+
+
+def _unbracketed(words: str) -> str:
+    """The words without brackets around the whole of them."""
+    whole = words.startswith("(") and words.endswith(")") and words.count("(") == 1
+    return words[1:-1].strip() if whole else words
+
+
+def _undotted(t: Tokens, j: int) -> int:
+    """The end of token `j - 1` without a full stop that ends the sentence: `b.i.d.` keeps its own."""
+    return t.ends[j - 1]
+
+
+def read(text: str, begin: int, end: int, *, bare: bool = False) -> list[Part]:
+    """The parts and marks of `text[begin:end]`, in order, not overlapping; offsets into `text`."""
+    return Reading(text, begin, end, bare=bare).read()
+
+
+def has_sig_words(word: str) -> bool:
+    """Whether a phrase of the table begins with the word."""
+    return word in table()
+
+
+__all__ = ["MARKS", "MAX_DOSE", "Reading", "read"]

@@ -1,0 +1,225 @@
+"""From the corpora to the shipped folder: names, weights, calibration, manifest, picture."""
+
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nlp.models.calibration import Calibration, curves
+from nlp.models.gazetteer import Gazetteer
+from nlp.models.gazetteer import write as write_names
+from nlp.models.manifest import (
+    FILES,
+    GAZETTEER,
+    MANIFEST,
+    VOCABULARY,
+    WEIGHTS,
+    Manifest,
+    digest,
+)
+from nlp.models.recogniser import Batch
+from nlp.models.recogniser import Recogniser as Finder
+from nlp.models.runtime import Emissions
+from nlp.models.schemes import SCHEMES
+from nlp.models.shipped import vocabulary
+from nlp.models.windows import Reader
+from nlp.training.corpora import Annotated, annotated
+from nlp.training.encoder import Recogniser, Shape, load_bert
+from nlp.training.finetune import Schedule, tensors, train
+from nlp.training.gazetteer_build import names
+from nlp.training.graph import write_graph
+from nlp.training.pubmed import citations
+from nlp.training.reliability import reliability_svg
+from nlp.training.scoring import Report, score
+from nlp.training.sources import Sources
+
+WINDOW = 128
+RELIABILITY = "reliability.svg"
+# The heads begin alike for all seeds, so that the mean of the trained weights makes sense.
+_HEADS_SEED = 1
+
+Told = Callable[[str], None]
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the shipped weights were made. `steps`: one number for each seed."""
+
+    version: str = "1.0.0"
+    seeds: tuple[int, ...] = (1, 2)
+    steps: tuple[int, ...] = (1800, 1800)
+    schedule: Schedule = field(default_factory=Schedule)
+    shape: Shape = field(default_factory=Shape)
+
+    def shortened(self, steps: int) -> "Recipe":
+        """The same with `steps` steps for each seed, the last half of them with a falling rate."""
+        schedule = replace(self.schedule, decay=max(1, steps // 2), warmup=max(1, steps // 10))
+        return replace(self, steps=(steps,) * len(self.seeds), schedule=schedule)
+
+    def schedules(self) -> list[Schedule]:
+        """The schedule of each seed."""
+        return [
+            replace(self.schedule, seed=seed, steps=steps)
+            for seed, steps in zip(self.seeds, self.steps, strict=True)
+        ]
+
+
+def device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prepare(sources: Sources, folder: Path) -> None:
+    """Write the vocabulary and the frozen dictionary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(sources.encoder / "vocab.txt", folder / VOCABULARY)
+    write_names(folder / GAZETTEER, names(citations(sources.medline)))
+
+
+def reader_of(folder: Path) -> Reader:
+    """The reader of a prepared folder."""
+    return Reader(vocabulary(folder / VOCABULARY), Gazetteer.read(folder / GAZETTEER), WINDOW)
+
+
+def untrained(shape: Shape, encoder: Path | None) -> Recogniser:
+    """The network before training. `encoder`: a `model.safetensors` to begin from."""
+    torch.manual_seed(_HEADS_SEED)
+    model = Recogniser(shape, {scheme.name: len(scheme.tags) for scheme in SCHEMES})
+    if encoder is not None:
+        load_bert(model.encoder, encoder)
+    return model
+
+
+def mean_of(states: Sequence[Weights]) -> Weights:
+    """The mean of several seeds' weights (model soup, arXiv 2203.05482)."""
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+
+
+def torch_finder(model: Recogniser, reader: Reader) -> Finder:
+    """The network, as it is, as a finder of mentions."""
+
+    def emissions(batch: Batch) -> NDArray[np.float32]:
+        model.eval()
+        with torch.no_grad():
+            scores = model(*tensors(batch, model.encoder.pieces.weight.device))
+        found: NDArray[np.float32] = scores.float().cpu().numpy()
+        return found
+
+    return Finder(reader, SCHEMES, emissions)
+
+
+def figures(reports: Mapping[str, Report]) -> dict[str, Any]:
+    """F1 by scheme and type, exact and partial, for the manifest."""
+    made: dict[str, Any] = {}
+    for name, report in reports.items():
+        rows = {**report.kinds, "micro": report.micro}
+        made[name] = {
+            kind: {
+                "mentions": tally.gold,
+                "precision": round(tally.precision, 4),
+                "recall": round(tally.recall, 4),
+                "f1": round(tally.f1, 4),
+                "partial_f1": round(tally.partial_f1, 4),
+            }
+            for kind, tally in rows.items()
+        }
+    return made
+
+
+def line(name: str, reports: Mapping[str, Report]) -> str:
+    """Micro F1 of each scheme in one line."""
+    return f"{name}: " + ", ".join(f"{k} F1 {r.micro.f1:.4f}" for k, r in reports.items())
+
+
+def finish(
+    folder: Path,
+    states: Sequence[Weights],
+    documents: Sequence[Annotated],
+    recipe: Recipe,
+    told: Told,
+) -> Manifest:
+    """From trained weights to a folder that can be shipped; the scores are the int8 graph's."""
+    reader = reader_of(folder)
+    held_out = [document for document in documents if document.held_out]
+    model = untrained(recipe.shape, None)
+    by_seed: dict[str, Any] = {}
+    for schedule, state in zip(recipe.schedules(), states, strict=True):
+        model.load_state_dict(state)
+        reports = score(torch_finder(model, reader), held_out)
+        told(line(f"seed {schedule.seed}", reports))
+        by_seed[str(schedule.seed)] = {k: round(r.micro.f1, 4) for k, r in reports.items()}
+    model.load_state_dict(mean_of(states))
+    write_graph(model, folder / WEIGHTS)
+    reports = score(Finder(reader, SCHEMES, Emissions(folder / WEIGHTS)), held_out)
+    told(line("mean of the seeds, int8", reports))
+    scored = {name: report.scored for name, report in reports.items()}
+    manifest = Manifest(
+        version=recipe.version,
+        schemes=SCHEMES,
+        window=WINDOW,
+        calibration=curves(scored),
+        sha256={name: digest(folder / name) for name in FILES},
+        trained={
+            "recipe": asdict(recipe),
+            "documents": _counts(documents),
+            "scores": figures(reports),
+            "seeds": by_seed,
+        },
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    (folder / RELIABILITY).write_text(reliability_svg(crossfit(reports)), encoding="utf-8")
+    return manifest
+
+
+def crossfit(reports: Mapping[str, Report]) -> dict[str, list[tuple[float, bool]]]:
+    """Calibrated score and truth of held-out mentions, each half judged by the other's curves."""
+    rng = random.Random(0)  # noqa: S311 - no secret
+    halves: list[dict[str, list[tuple[str, float, bool]]]] = [{}, {}]
+    for name, report in reports.items():
+        for row in report.scored:
+            halves[rng.randrange(2)].setdefault(name, []).append(row)
+    made: dict[str, list[tuple[float, bool]]] = {}
+    for own, other in (halves, halves[::-1]):
+        calibration = Calibration(curves(other))
+        for name, rows in own.items():
+            made.setdefault(name, []).extend(
+                (calibration(name, kind, log), right) for kind, log, right in rows
+            )
+    return made
+
+
+def _counts(documents: Sequence[Annotated]) -> dict[str, Any]:
+    counts: dict[str, Any] = {}
+    for scheme in SCHEMES:
+        own = [document for document in documents if document.scheme.name == scheme.name]
+        names_held_out = sorted(document.name for document in own if document.held_out)
+        counts[scheme.name] = {
+            "trained": len(own) - len(names_held_out),
+            "held_out": len(names_held_out),
+            "held_out_sha256": hashlib.sha256("\n".join(names_held_out).encode()).hexdigest(),
+        }
+    return counts
+
+
+def build(sources: Sources, folder: Path, recipe: Recipe, told: Told) -> Manifest:
+    """Train every seed, average, export, score, calibrate. Hours on a CPU, minutes on a GPU."""
+    prepare(sources, folder)
+    reader = reader_of(folder)
+    documents = annotated(sources.corpora)
+    trained = [document for document in documents if not document.held_out]
+    states: list[Weights] = []
+    for schedule in recipe.schedules():
+        model = untrained(recipe.shape, sources.encoder / "model.safetensors").to(device())
+        prefix = f"seed {schedule.seed}"
+        train(model, trained, reader, schedule, lambda s, p=prefix: told(f"{p}: {s}"))  # type: ignore[misc]
+        states.append({name: value.cpu() for name, value in model.state_dict().items()})
+    return finish(folder, states, documents, recipe, told)
