@@ -5,7 +5,8 @@ part of the service's work (its share is reported). Creates are durable; every a
 event on the disk before the answer. Observations of synthetic patients; reads and searches are of a
 random patient each.
 
-Run: python bench/http_interactions.py [--patients N] [--clients N] [--seconds S] [--save]
+Run: python bench/http_interactions.py [--workers 1,0] [--patients N] [--clients N] [--seconds S]
+[--save]
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from processes import cpu_s, memory_mib
 from service.client import Chartlake
 
 RESULTS = Path(__file__).parent / "results" / "http_interactions.csv"
 CODES = ("8867-4", "8310-5", "9279-1", "29463-7", "8302-2")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 Make = Callable[[], bytes]
 
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=1_000)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--cases", default="", help="only those whose names begin so, by commas")
+    parser.add_argument("--workers", default="1,0", help="settings to compare; 0: one a core")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     print(
@@ -51,27 +54,43 @@ def main() -> None:
         f"Method: {arguments.clients} clients beside the service, keep-alive, asyncio"
     )
     rows = []
-    host = "127.0.0.1"
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder) / "lake") as (process, port):
-        lake = Chartlake(f"http://{host}:{port}")
-        for start in range(0, arguments.patients, 100):
-            last = min(start + 100, arguments.patients)
-            lake.post_bundle(json.dumps(bundle(range(start, last))).encode())
-        for name, make in cases(arguments.patients).items():
-            load = os.getloadavg()[0]
-            run = measure(host, port, make, arguments.clients, arguments.seconds, process)
-            row = {"case": name, "clients": arguments.clients, **run, "load": round(load, 1)}
-            row |= {"cores": os.cpu_count(), "python": platform.python_version()}
-            row["httptools"] = importlib.util.find_spec("httptools") is not None
-            row["uvloop"] = importlib.util.find_spec("uvloop") is not None
-            rows.append(row)
-            print(row)
+    wanted = tuple(arguments.cases.split(","))
+    for workers in map(int, arguments.workers.split(",")):
+        rows += run(workers, arguments, wanted)
     if arguments.save:
         RESULTS.parent.mkdir(exist_ok=True)
         with RESULTS.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
+
+
+def run(workers: int, arguments: argparse.Namespace, wanted: tuple[str, ...]) -> list[Any]:
+    """All cases against one service."""
+    rows = []
+    host = "127.0.0.1"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(Path(folder) / "lake", workers) as (process, port),
+    ):
+        lake = Chartlake(f"http://{host}:{port}")
+        for start in range(0, arguments.patients, 100):
+            last = min(start + 100, arguments.patients)
+            lake.post_bundle(json.dumps(bundle(range(start, last))).encode())
+        for name, make in cases(arguments.patients).items():
+            if not name.startswith(wanted):
+                continue
+            load = os.getloadavg()[0]
+            measured = measure(host, port, make, arguments.clients, arguments.seconds, process)
+            row = {"workers": workers or os.cpu_count(), "case": name}
+            row |= {"clients": arguments.clients, **measured, "load": round(load, 1)}
+            row |= {"cores": os.cpu_count(), "python": platform.python_version()}
+            row["httptools"] = importlib.util.find_spec("httptools") is not None
+            row["uvloop"] = importlib.util.find_spec("uvloop") is not None
+            row["memory_mib"] = round(memory_mib(process))
+            rows.append(row)
+            print(row)
+    return rows
 
 
 def cases(patients: int) -> dict[str, Make]:
@@ -187,13 +206,14 @@ def measure(
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[tuple[int, int]]:
+def service(folder: Path, workers: int) -> Iterator[tuple[int, int]]:
     """A service that reads no notes: its process and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "service.cli", "serve", "--data", str(folder), "--no-nlp"]
-    process = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
+    command += ["--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with Chartlake(f"http://127.0.0.1:{port}") as lake:
             while not lake.is_ready():
@@ -202,12 +222,6 @@ def service(folder: Path) -> Iterator[tuple[int, int]]:
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def cpu_s(process: int) -> float:
-    """Processor seconds that a process has taken."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 if __name__ == "__main__":

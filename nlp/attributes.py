@@ -1,62 +1,98 @@
 """Dosage: gives each drug the doses, routes, frequencies and durations that are about it.
 
 A drug owns the text from its end to the next drug or test, within its sentence; in a list also the
-line below that begins with `Take` or `Sig`. An amount right before a drug (`500 mg of metformin`)
-is that drug's. A brand in parentheses shares its ingredient's dosage.
+line below that begins with `Take` or `Sig`, in prose a sentence that begins `The dose is`. An
+amount right before a drug (`500 mg of metformin`) is that drug's. A brand in parentheses shares its
+ingredient's dosage.
 """
 
 import re
 from itertools import pairwise
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from nlp.dosage import Part, find_parts
-from nlp.frequency import NUMBER
-from nlp.mention import FAMILY, MEDICATION, TEST, Attribute
+from nlp.dosage import dosages, instruction, read
+from nlp.dosage.implied_route import route_of_form
+from nlp.dosage.parts import (
+    AS_NEEDED,
+    DOSE,
+    DURATION,
+    EXPOSED,
+    FREQUENCY,
+    INDICATION,
+    INSTRUCTION,
+    PHASE,
+    RATE,
+    ROUTE,
+    STRENGTH,
+    TELLING,
+    Part,
+)
+from nlp.medication_changes import change_of, dates_of, dosage_in_force, superseded
+from nlp.mention import CONDITION, FAMILY, MEDICATION, SYMPTOM, TEST, Attribute
 
+_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?(?:/\d)?|\.\d+|½|(?:one|two|three|four|half|a half)\b)"
 _BEFORE = re.compile(
-    rf"(?:(?<=[\s(])|^)(?P<amount>{NUMBER}\s*(?:-|to)?\s*(?:{NUMBER})?\s*-?(?:mg|mcg|g|grams?|units?|ml|meq|tablets?|tabs?|capsules?|caps?|puffs?|pills?|drops?|sprays?|iu)\b"
-    rf"|{NUMBER}[- ](?:day|week|month)\s+(?:course|supply|taper|regimen))"
-    r"(?:\s+(?:of|po|p\.o\.|iv|im|oral|intravenous|sublingual|dose of))*\s*$",
+    rf"(?:(?<=[\s(])|^)(?P<amount>{_NUMBER}\s*(?:(?:-|to|or)\s*{_NUMBER})?\s*-?"
+    r"(?:mg|mcg|g|grams?|milligrams?|micrograms?|units?|ml|meq|tablets?|tabs?|capsules?|caps?|puffs?"
+    r"|pills?|drops?|sprays?|iu)(?:/kg|/m2|/day)?\b(?:\s+(?:tablets?|tabs?|capsules?|caps?))?"
+    rf"|{_NUMBER}[- ](?:day|week|month)\s+(?:course|supply|taper|regimen|trial))"
+    r"(?:\s+(?:of|po|p\.o\.|iv|im|oral|intravenous|sublingual|dose of|twice daily|daily|bid|tid))*"
+    r"\s*$",
     re.IGNORECASE,
 )
 _CONTINUES = re.compile(
-    r"\s*(?:sig\b|take|takes|use|apply|inject|inhale|instill|place|dose|dosage|chew|dissolve|give"
+    r"\s*(?:[-•*]\s*)?(?:sig\b|take|takes|use|apply|inject|inhale|instill|place|dose|dosage|chew"
+    r"|dissolve|give|insert|swallow|spray|put|mix|administer|wear"
     r"|\d+(?:\.\d+)?\s*(?:mg|mcg|tab|cap|ml|unit|puff|spray|drop))",
     re.IGNORECASE,
 )
-_WINDOW = 240
-_MAX_CONTINUED_LINES = 2
-_CHANGE = re.compile(
-    r"\b(?:increas|decreas|reduc|chang|titrat|lower|rais|adjust|go up|went up|up|down)\w*"
-    r"[^.;\n]{0,20}?"
-    rf"\bto\s+(?={NUMBER})|\b(?:restart|resum)ed\b[^.;\n]{{0,20}}?\bat\s+(?={NUMBER})|\bfrom\s+{NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={NUMBER})",
+# A sentence about the dose of the one drug that the sentence before it names.
+_ITS_DOSE = re.compile(
+    r"\s*(?:(?:the|her|his|their|current|usual|starting|this|its)\s+)*(?:dose|dosage)\s+"
+    r"(?:is|was|will be|has been)\b"
+    r"|\s*(?:she|he|the patient|patient|pt)\s+(?:takes|is taking|uses|was taking|injects)\s+"
+    r"(?:it\b|this\b|\d)",
     re.IGNORECASE,
 )
+_WINDOW = 320
+_MAX_CONTINUED_LINES = 2
 _BARE_AMOUNT = re.compile(
     r"[ \t]*(?<=[ \t])(?P<n>\d{1,3}(?:,\d{3})+|\d{1,4}(?:\.\d{1,3})?(?P<second>/\d{1,3}(?:\.\d)?)?)"
     r"(?![\d%/])[ \t]*"
 )
-_TELLING = frozenset(("FREQUENCY", "ROUTE", "AS_NEEDED", "DURATION"))
+_REGULAR = frozenset((FREQUENCY, ROUTE, AS_NEEDED, DURATION))
+_AMOUNTS = frozenset((DOSE, STRENGTH, RATE))
 # Without a frequency behind it a number may be a level, a year, or the number of the next item.
 _NO_AMOUNT = re.compile(r"\d+\.\d|(?:19|20)\d\d\b|\d[ \t]*\.")
 _AMOUNT_ENDS = re.compile(r"[ \t]*(?:$|[,;)\n]|\.(?:\s|$)|and\b)")
-_FROM = re.compile(r"\b(?:from|previously|instead of)\s+$", re.IGNORECASE)
-_BARRIER = re.compile(
-    r"\b(?:disp(?:ense)?|refills?|qty|quantity|max(?:imum)?|(?:not|don't) (?:to )?exceed)\b[^\n;]*",
+# A test named as a limit or reason does not end the instruction: `hold for SBP < 100`.
+_CONDITION_OF_USE = re.compile(
+    r"\b(?:hold|held|prn|if|for|when|until|unless|goal|target|keep|maintain|needed)\W+"
+    r"(?:\w+\W+){0,3}$",
+    re.IGNORECASE,
+)
+_BY_ITSELF = re.compile(
+    r"(?:use |take |apply )?(?:as directed|as instructed|ut dict|as prescribed)"
+)
+# What drugs are for that is no finding of the dictionary.
+_PURPOSES = re.compile(
+    r"(?:severe |moderate |mild |breakthrough |chronic |acute |high |low |elevated )*"
+    r"(?:pain|sleep|blood pressure|bp|cholesterol|anxiety|mood|rate control|heart rate|stroke"
+    r"|prevention|prophylaxis|sedation|agitation|spasms?|inflammation|infection|itching|itch|fluid"
+    r"|bowel|constipation|nausea|breathing|heart|thyroid|diabetes|blood sugar|sugar|allerg\w+"
+    r"|dvt|vte|gi |stress ulcer|secondary|primary|neuropath\w+|birth control|contraception)",
     re.IGNORECASE,
 )
 
 
-def _attribute(text: str, part: Part) -> Attribute:
-    return Attribute(
-        part.kind, text[part.begin : part.end], part.begin, part.end, 1.0, part.value or None
-    )
-
-
 class Attributes:
-    """Adds DOSE, AMOUNT, STRENGTH, FORM, ROUTE, FREQUENCY, DURATION, AS_NEEDED and SIG to drugs."""
+    """Adds DOSE, STRENGTH, FORM, ROUTE, FREQUENCY … and SIG to drugs.
+
+    SIG is the whole instruction; its value has the FHIR `Dosage` entries as `dosage`.
+    """
 
     def __call__(self, doc: Doc) -> Doc:
         """Read each drug's stretch of text."""
@@ -65,48 +101,81 @@ class Attributes:
         if not any(ent.label_ == MEDICATION for ent in ents):
             return doc
         sentences = list(doc.sents)
+        findings = [ent for ent in doc.ents if ent.label_ in (CONDITION, SYMPTOM)]
         regions = _regions(text, ents, sentences)
         for drug, before, end in regions:
             if FAMILY in drug._.traits:
                 continue
-            end = _without_dispense(text, drug.end_char, end)
-            parts = find_parts(text, _after_change(text, drug.end_char, end), end)
+            start = dosage_in_force(text, drug.end_char, end)
+            parts = read(text, start, end)
             if before is not None:
-                parts = find_parts(text, before, drug.start_char) + parts
-            parts = _current(text, drug.end_char, parts)
-            parts = _with_bare_amount(text, _after_change(text, drug.end_char, end), end, parts)
-            if parts:
+                parts = read(text, before, drug.start_char) + parts
+            parts = superseded(text, drug.end_char, parts)
+            parts = _with_bare_amount(text, start, end, parts)
+            parts = _about_the_drug(text, parts, findings)
+            if any(part.kind in EXPOSED for part in parts):
                 _attach(text, drug, parts)
+        for number, (drug, before, end) in enumerate(regions):
+            if FAMILY not in drug._.traits:
+                low = regions[number - 1][0].end_char if number else 0
+                _attach_changes(text, drug, max(low, drug.sent.start_char), before, end)
         _share_with_brand(text, [drug for drug, _, _ in regions])
         return doc
 
 
-def _attach(text: str, drug: Span, parts: list[Part]) -> None:
-    first = min(part.begin for part in parts)
-    last = max(part.end for part in parts)
-    sig = Attribute("SIG", text[first:last], first, last)
-    drug._.attributes = [*drug._.attributes, *(_attribute(text, part) for part in parts), sig]
+def _about_the_drug(text: str, parts: list[Part], findings: list[Span]) -> list[Part]:
+    """The parts without words that only seem to be an instruction.
 
-
-def _after_change(text: str, begin: int, end: int) -> int:
-    """Where the dosage that holds now starts: behind `10 mg daily was increased to`."""
-    changes = list(_CHANGE.finditer(text, begin, end))
-    return changes[-1].end() if changes else begin
-
-
-def _current(text: str, begin: int, parts: list[Part]) -> list[Part]:
-    """The parts without the dose of before: `increased to 150 mg daily from 100 mg daily`.
-
-    What follows a superseded dose, up to the next one, was its frequency and route.
+    In prose `for` may begin anything: a purpose is a finding or one of a few known purposes. Where
+    nothing tells of a dosage, `monitor INR` behind a drug is no instruction for taking it.
     """
-    kept: list[Part] = []
-    superseded = False
-    for part in parts:
-        if part.kind in ("DOSE", "STRENGTH"):
-            superseded = _FROM.search(text[begin : part.begin]) is not None
-        if not superseded:
-            kept.append(part)
-    return kept
+    kept = [part for part in parts if part.kind != INDICATION or _is_purpose(text, part, findings)]
+    if any(part.kind in TELLING for part in kept):
+        return kept
+    return [
+        part
+        for part in kept
+        if part.kind != INSTRUCTION or _BY_ITSELF.match(text[part.begin : part.end].lower())
+    ]
+
+
+def _is_purpose(text: str, part: Part, findings: list[Span]) -> bool:
+    if any(ent.start_char < part.end and part.begin < ent.end_char for ent in findings):
+        return True
+    return _PURPOSES.match(part.value["text"]) is not None
+
+
+def _attach(text: str, drug: Span, parts: list[Part]) -> None:
+    said = [part for part in parts if part.kind in EXPOSED or part.kind == PHASE]
+    first = min(part.begin for part in said)
+    last = max(part.end for part in said)
+    found = instruction(text, parts)
+    forms = [part.value.get("form", "") for part in parts if part.kind == "FORM"]
+    implied = route_of_form(drug.text, " ".join(forms))
+    entries = dosages(found.clauses, "", implied)
+    value: dict[str, Any] | None = {"dosage": entries} if entries else None
+    attributes = [
+        _attribute(text, part)
+        for part in found.parts
+        if part.kind in EXPOSED
+        and (part.kind != INDICATION or part.value["text"] in found.indications)
+    ]
+    sig = Attribute("SIG", text[first:last], first, last, 1.0, value)
+    drug._.attributes = [*drug._.attributes, *attributes, sig]
+
+
+def _attribute(text: str, part: Part) -> Attribute:
+    return Attribute(
+        part.kind, text[part.begin : part.end], part.begin, part.end, 1.0, part.value or None
+    )
+
+
+def _attach_changes(text: str, drug: Span, low: int, before: int | None, end: int) -> None:
+    change = change_of(text, low, before or drug.start_char, drug.end_char, end)
+    found = [change] if change is not None else []
+    found.extend(dates_of(text, low, drug.start_char, drug.end_char, end))
+    if found:
+        drug._.attributes = [*drug._.attributes, *found]
 
 
 def _with_bare_amount(text: str, begin: int, end: int, parts: list[Part]) -> list[Part]:
@@ -115,10 +184,10 @@ def _with_bare_amount(text: str, begin: int, end: int, parts: list[Part]) -> lis
     It is no dose, but the words of the instruction must not lose it.
     """
     match = _BARE_AMOUNT.match(text, begin, end)
-    if match is None or any(part.kind in ("DOSE", "STRENGTH") for part in parts):
+    if match is None or any(part.kind in _AMOUNTS for part in parts):
         return parts
     after = match.end()
-    instructed = any(part.begin == after and part.kind in _TELLING for part in parts)
+    instructed = any(part.begin == after and part.kind in _REGULAR for part in parts)
     if not instructed and (
         match["second"]
         or _NO_AMOUNT.match(text, match.start("n"))
@@ -128,15 +197,16 @@ def _with_bare_amount(text: str, begin: int, end: int, parts: list[Part]) -> lis
     return [Part("AMOUNT", *match.span("n")), *parts]
 
 
-def _without_dispense(text: str, begin: int, end: int) -> int:
-    barrier = _BARRIER.search(text, begin, end)
-    return barrier.start() if barrier else end
-
-
 def _regions(
     text: str, ents: list[Span], sentences: list[Span]
 ) -> list[tuple[Span, int | None, int]]:
     """Each drug with where an amount before it starts (or None) and where its text ends."""
+    ents = [
+        ent
+        for ent in ents
+        if ent.label_ == MEDICATION
+        or not _CONDITION_OF_USE.search(text[max(0, ent.start_char - 30) : ent.start_char])
+    ]
     regions: list[tuple[Span, int | None, int]] = []
     slot = 0
     for position, ent in enumerate(ents):
@@ -146,10 +216,12 @@ def _regions(
             continue
         sentence = sentences[slot]
         following = ents[position + 1] if position + 1 < len(ents) else None
+        alone = not position or ents[position - 1].end_char <= sentence.start_char
         end = sentence.end_char
         for line in sentences[slot + 1 : slot + 1 + _MAX_CONTINUED_LINES]:
             taken = following is not None and following.start < line.end
-            if taken or not _CONTINUES.match(line.text) or text[end - 2 : end].count("\n") > 1:
+            goes_on = _CONTINUES.match(line.text) or (alone and _ITS_DOSE.match(line.text))
+            if taken or not goes_on or text[end - 2 : end].count("\n") > 1:
                 break
             end = line.end_char
         if following is not None and following.start_char < end:

@@ -6,28 +6,28 @@ note only aims at or makes a condition (`goal A1c < 7`, `hold for SBP < 100`) is
 """
 
 import re
+from bisect import bisect_right
 from dataclasses import replace
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from nlp.mention import NEGATED, TEST, Attribute, Concept
+from nlp.mention import NEGATED, TEST, Attribute
 from nlp.results import panels, qualitative, vital_signs
+from nlp.results.coding import set_coding, without_blood_ranges
 from nlp.results.interpretation import code_of, flag_before
 from nlp.results.reading import read
 from nlp.results.result_dates import heading_date
-from nlp.results.specimen import URINE, specimen_before, specimen_code
-from nlp.results.units import equal_amounts
-from nlp.rules import rows
+from nlp.results.specimen import URINE, specimen_before
 from nlp.sections import Section
-from nlp.terminology import Term, UnitRange, knowledge_base, systems
-from schemas.ucum import canonical
+from nlp.terminology import Term, knowledge_base
 
 _REACH = 110
 _BEFORE_REACH = 80
+_LINE_REACH = 500
+_MOST_JOINED = 12
 _BP_LOINC, _HEIGHT_LOINC, _SATURATION_LOINC = "85354-9", "8302-2", "2708-6"
 _AIM = re.compile(
     r"\b(?:goals?|targets?|targeting|keep(?:ing)?|maintain(?:ing)?|titrat\w+|aim(?:ing)?\s+for|ideal|desired"
@@ -38,13 +38,23 @@ _AIM_WITH_COMPARATOR = re.compile(
     r"\b(?:hold(?:ing)?|call|notify|page|when(?:ever)?|once|should|transfuse|replete|give|prn|for)\b[^.;\n]*$",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"\b(?:no|not|without|denies|denied|never|nor|any)\s+(?:\w+\s+)?$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:no|not|without|denies|denied|never|nor|any)\s+(?:\w+\s+){0,4}$", re.IGNORECASE
+)
+_FOR = re.compile(r"\bfor\s+(?:urine\s+|serum\s+)?$", re.IGNORECASE)
+# The same test's other name in brackets behind it: `ALT (SGPT) 34`.
+_OPENING, _CLOSING = re.compile(r"\s*[(\[]\s*"), re.compile(r"\s*[)\]]")
+_SHARE = re.compile(r"(?<![\d.])(?P<value>\d{1,3}(?:\.\d)?)\s*(?P<unit>%)\s*$")
+_SHARE_REACH, _WHOLE = 10, 100
 _SENTENCE_END = re.compile(r"(?<![A-Z][a-z])[.!?]\s+(?=[A-Z])")
 _JOINED = re.compile(r"(?:\s*(?:,|and|or|/|&|,\s*and|,\s*or)\s*(?:for\s+)?(?:\d\+\s*|trace\s+)?)+")
 
 
-def _line_start(text: str, begin: int) -> int:
-    return text.rfind("\n", 0, begin) + 1
+def _line_start(text: str, begin: int) -> tuple[int, bool]:
+    """Where the line of `begin` starts, looked for `_LINE_REACH` back; whether it was found."""
+    low = max(0, begin - _LINE_REACH)
+    start = text.rfind("\n", low, begin) + 1
+    return (start, True) if start else (low, low == 0)
 
 
 def _sentence_start(text: str, line: int, begin: int) -> int:
@@ -52,24 +62,6 @@ def _sentence_start(text: str, line: int, begin: int) -> int:
     for match in _SENTENCE_END.finditer(text, line, begin):
         start = match.end()
     return start
-
-
-@cache
-def _unit_codes() -> dict[tuple[str, str], Concept]:
-    return {
-        (test, unit): Concept(systems.LOINC, loinc, display, 1.0, systems.LOINC_CURATED)
-        for test, unit, loinc, display in rows("unit_codes.tsv", 4)
-    }
-
-
-def _same_dimension(one: str, other: str) -> bool:
-    if equal_amounts(one, other):
-        return True
-    first, second = canonical(_ONE, one), canonical(_ONE, other)
-    return first is not None and second is not None and first[1] == second[1]
-
-
-_ONE = Decimal(1)
 
 
 class Measurements:
@@ -80,7 +72,7 @@ class Measurements:
 
     def __call__(self, doc: Doc) -> Doc:
         """Read what stands around each test on its line."""
-        ents = doc.ents
+        ents = tuple(doc.ents)
         taken: set[int] = set()
         for position, ent in enumerate(ents):
             if ent.label_ != TEST or position in taken:
@@ -97,9 +89,15 @@ class Measurements:
         if term is not None and term.type == "IMAGING":
             return
         begin = ent.start_char
-        line = _line_start(text, begin)
+        line, _ = _line_start(text, begin)
         if _AIM.search(text, max(line, begin - _BEFORE_REACH), begin):
             return
+        own_end = ent.end_char
+        if position + 1 < len(ents) and ents[position + 1].kb_id_ == ent.kb_id_:
+            closing = _CLOSING.match(text, ents[position + 1].end_char)
+            if closing and _OPENING.fullmatch(text, own_end, ents[position + 1].start_char):
+                taken.add(position + 1)
+                position, own_end = position + 1, closing.end()
         run = self._run(text, ents, position)
         if len(run) > 1:
             terms = [self._kb.term(ents[slot].kb_id_) for slot in run]
@@ -115,16 +113,70 @@ class Measurements:
         next_is_test = (
             following is not None and following.label_ == TEST and following.start_char == end
         )
+        ahead = self._share_before(doc, ents, position, term, line)
+        if ahead:
+            self._give(doc, ent, term, ahead, line)
+            return
         specimen = self._specimen(doc, ent)
         found = self._behind(
-            text, ent, _elsewhere(term, specimen), end, next_is_test=next_is_test
+            text, own_end, without_blood_ranges(term, specimen), end, next_is_test=next_is_test
         )
         if next_is_test and self._shared(doc, ents, position, found, taken, line):
             return
         if not any(a.type == "TEST_VALUE" for a in found):
             found = self._before(doc, ents, position, term, line)
+            if found and len(run) > 1 and _FOR.search(text, line, begin):
+                # `negative for ketones and glucose`
+                for slot in run:
+                    own = self._kb.term(ents[slot].kb_id_)
+                    self._give(doc, ents[slot], own, list(found), line)
+                taken.update(run)
+                return
+        if not found and len(run) > 1 and self._common(doc, ents, run, taken, line):
+            return
         if found:
             self._give(doc, ent, term, found, line)
+
+    def _common(
+        self, doc: Doc, ents: tuple[Span, ...], run: list[int], taken: set[int], line: int
+    ) -> bool:
+        """`CBC, BMP and LFTs were normal`: the result in words behind a row is that of each."""
+        last = ents[run[-1]]
+        term = self._kb.term(last.kb_id_)
+        if term is not None and term.type == "IMAGING":
+            return False
+        end = self._end(doc.text, ents, run[-1])
+        found = self._behind(doc.text, last.end_char, term, end, next_is_test=False)
+        values = [a for a in found if a.type == "TEST_VALUE" and "concept" in a.value]
+        if len(values) != 1:
+            return False
+        for slot in run:
+            own = self._kb.term(ents[slot].kb_id_)
+            if own is None or own.type == "LAB":
+                self._give(doc, ents[slot], own, list(found), line)
+        taken.update(run)
+        return True
+
+    def _share_before(
+        self, doc: Doc, ents: tuple[Span, ...], position: int, term: Term | None, line: int
+    ) -> list[Attribute]:
+        """`2% neutrophils, 94% lymphocytes`: the percentage before the name of a kind of cell."""
+        if term is None or term.type != "LAB" or not term.units or term.units[0].ucum != "%":
+            return []
+        text, begin = doc.text, ents[position].start_char
+        match = _SHARE.search(text, max(line, begin - _SHARE_REACH), begin)
+        if match is None or (position and match.start("value") < ents[position - 1].end_char):
+            return []
+        if position and any(a.end > match.start("value") for a in ents[position - 1]._.attributes):
+            return []
+        value = Decimal(match["value"])
+        if value > _WHOLE:
+            return []
+        content = {"value": value, "code": "%", "unit": "%", "unitWritten": True}
+        return [
+            Attribute("TEST_VALUE", match["value"], *match.span("value"), 1.0, content),
+            Attribute("TEST_UNIT", "%", *match.span("unit"), 1.0, {"code": "%"}),
+        ]
 
     def _end(self, text: str, ents: tuple[Span, ...], position: int) -> int:
         after = ents[position].end_char
@@ -138,7 +190,7 @@ class Measurements:
     def _run(self, text: str, ents: tuple[Span, ...], position: int) -> list[int]:
         """The tests written in a row with nothing but joints between: `AST/ALT`, `Na, K and Cl`."""
         run = [position]
-        for slot in range(position + 1, len(ents)):
+        for slot in range(position + 1, min(len(ents), position + _MOST_JOINED)):
             if ents[slot].label_ != TEST or not panels.JOINT.fullmatch(
                 text, ents[slot - 1].end_char, ents[slot].start_char
             ):
@@ -147,9 +199,8 @@ class Measurements:
         return run
 
     def _behind(
-        self, text: str, ent: Span, term: Term | None, end: int, *, next_is_test: bool
+        self, text: str, begin: int, term: Term | None, end: int, *, next_is_test: bool
     ) -> list[Attribute]:
-        begin = ent.end_char
         codes = {concept.code for concept in term.codes} if term is not None else set()
         if _BP_LOINC in codes:
             return vital_signs.read_blood_pressure(text, begin, end)
@@ -204,7 +255,7 @@ class Measurements:
         self, doc: Doc, ents: tuple[Span, ...], position: int, term: Term | None, line: int
     ) -> list[Attribute]:
         """The result in words that stands before a laboratory test's name."""
-        if term is None or term.type != "LAB":
+        if term is not None and term.type != "LAB":
             return []
         text, begin = doc.text, ents[position].start_char
         limit = max(line, ents[position - 1].end_char if position else 0)
@@ -232,13 +283,15 @@ class Measurements:
         """Complete the results (flag before the name, date of the line, code) and attach them."""
         text, begin = doc.text, ent.start_char
         results = [a for a in found if a.type == "TEST_VALUE"]
-        if any(
-            "comparator" in a.value for a in results
-        ) and _AIM_WITH_COMPARATOR.search(text, max(line, begin - _BEFORE_REACH), begin):
+        if any("comparator" in a.value for a in results) and _AIM_WITH_COMPARATOR.search(
+            text, max(line, begin - _BEFORE_REACH), begin
+        ):
             return
         flag = flag_before(text, begin, line)
         sentence = _sentence_start(text, line, begin)
-        dated = heading_date(text, line, begin) or heading_date(text, sentence, begin)
+        dated = heading_date(text, line, begin) if _line_start(text, begin)[1] else None
+        if dated is None and sentence > line:
+            dated = heading_date(text, sentence, begin)
         specimen = self._specimen(doc, ent)
         complete: list[Attribute] = []
         for attribute in found:
@@ -252,7 +305,7 @@ class Measurements:
                 content.setdefault("interpretation", code_of(flag))
             if dated is not None:
                 content.setdefault("date", dated[0])
-            self._code(term, specimen, content)
+            set_coding(term, specimen, content)
             complete.append(replace(attribute, value=content))
         ent._.attributes = [*ent._.attributes, *complete]
         if results and not any("comparator" in a.value for a in results):
@@ -262,62 +315,17 @@ class Measurements:
     @staticmethod
     def _specimen(doc: Doc, ent: Span) -> str | None:
         text, begin = doc.text, ent.start_char
-        sentence = _sentence_start(text, _line_start(text, begin), begin)
+        sentence = _sentence_start(text, _line_start(text, begin)[0], begin)
         return specimen_before(text, sentence, begin, ent.end_char) or _titled(
             doc._.sections, begin
         )
 
-    @staticmethod
-    def _code(term: Term | None, specimen: str | None, content: dict[str, Any]) -> None:
-        """Set `coding` where the code of the test's own row is not that of this result."""
-        if term is None:
-            return
-        if specimen is not None and term.type == "LAB":
-            scale = "Ord" if "concept" in content or "words" in content else "Qn"
-            known = specimen_code(specimen, term.name, scale)
-            if known is not None or not _specific(term, specimen):
-                content["coding"] = known
-                return
-        unit = "{titer}" if "dilution" in content else content.get("code")
-        if unit == "{titer}":
-            content["coding"] = _unit_codes().get((term.name, unit))
-            return
-        if unit is None or not term.units or not term.codes:
-            return
-        if not _same_dimension(term.units[0].ucum, unit):
-            content["coding"] = _unit_codes().get((term.name, unit))
-
-
-def _specific(term: Term, specimen: str) -> bool:
-    """Whether the test's own code is already that of a specimen: a culture, a urinalysis."""
-    own = term.name.lower()
-    return (
-        not term.units
-        or specimen in own
-        or "urin" in own
-        or (specimen in ("arterial", "venous") and term.name not in ("pH", "pCO2", "pO2"))
-    )
-
-
-_DIMENSIONLESS = ("[pH]", "1")
-
-
-@cache
-def _elsewhere(term: Term | None, specimen: str | None) -> Term | None:
-    """The test without its ranges, which are those of blood, when it is of another specimen."""
-    if term is None or term.type != "LAB" or specimen in (None, "arterial", "venous"):
-        return term
-    if not _specific(term, specimen or "") and term.units and term.units[0].ucum not in _DIMENSIONLESS:
-        return replace(term, units=tuple(UnitRange(unit.ucum) for unit in term.units))
-    return term
-
 
 def _titled(sections: list[Section], begin: int) -> str | None:
     """The specimen that the title of the section around names."""
-    for section in sections:
-        if section.begin <= begin < section.end and section.title:
-            return specimen_before(section.title, 0, len(section.title), len(section.title))
-    return None
+    slot = bisect_right(sections, begin, key=lambda section: section.begin) - 1
+    title = sections[slot].title if slot >= 0 else ""
+    return specimen_before(title, 0, len(title), len(title)) if title else None
 
 
 @Language.factory("measurements", requires=["doc.ents"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -17,6 +17,7 @@ from service.allowed_methods import AllowedMethods
 from service.audit_anchor import AuditAnchor
 from service.audit_recorder import AuditRecorder
 from service.auth import Authentication, load_tokens
+from service.bulk_export.exports import EXPORT, Exports
 from service.compression import Compression
 from service.context import Context, writable
 from service.cross_origin import CrossOrigin
@@ -29,6 +30,8 @@ from service.openapi import description
 from service.overload import Overload
 from service.settings import Settings, check_exposure
 from service.surfaces import FHIR_SURFACES, PLAIN_ROUTERS, PLAIN_WRITING_ROUTERS
+from service.workers.division import Elsewhere
+from service.workers.part import Part
 from storage.lake import Lake
 
 
@@ -51,34 +54,50 @@ class Application(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def create_app(lake: Lake, settings: Settings) -> Application:
+def tokens_of(settings: Settings) -> Mapping[str, str] | None:
+    """The tokens that a datastore accepts; None without authentication. Raises `SettingError`."""
+    return load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
+
+
+def create_app(lake: Lake, settings: Settings, part: Part | None = None) -> Application:
     """The service over an open lake; the caller closes the lake after the application stopped.
 
-    Raises `SettingError` when the settings would expose the lake without authentication.
+    `part`: what the process is of a service of several (`service.workers`); None: all of it. Raises `SettingError` when the settings would expose the lake without authentication.
     """
     check_exposure(settings)
     lake.search_limits = settings.search_limits()
-    if lake.read_only:
+    is_front = part is not None and part.front is not None
+    if not lake.takes_changes:
         # Notes are read, and what they say is stored, by the service that writes.
         settings = Settings({**settings.values, "read_only": True, "nlp": False})
+    elif is_front:
+        settings = Settings({**settings.values, "nlp": False})
     ingest = Ingest.of(lake, settings)
     enricher = Enricher(lake, ingest, settings)
     anchor = AuditAnchor(lake)
+    exports = Exports(lake, hours=settings.export_hours)
     handlers = {
         **erasing.handlers(lake),
         **search_indexing.handlers(lake),
         **bulk_changes.handlers(lake, ingest),
+        EXPORT: exports.handler(),
     }
     jobs = JobRunner(lake.jobs, handlers)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if is_front:
+            # All that goes on by itself does so in the process that writes.
+            yield
+            return
         enricher.start()
         anchor.start()
         if not lake.read_only:
             jobs.start()
             search_indexing.follow(lake, jobs)
+            exports.start()
         yield
+        exports.stop()
         jobs.stop()
         anchor.stop()
         enricher.stop()
@@ -92,12 +111,12 @@ def create_app(lake: Lake, settings: Settings) -> Application:
         redirect_slashes=False,
         default_response_class=JSONResponse,
     )
-    context = Context(lake, ingest, enricher, settings, jobs)
+    context = Context(lake, ingest, enricher, settings, jobs, exports)
     app.state.context = context
     app.state.settings = settings
     app.state.surfaces = FHIR_SURFACES
     errors.install(app)
-    tokens = load_tokens(Path(settings.api_token_file)) if settings.api_token_file else None
+    tokens = tokens_of(settings) if part is None else part.secrets.tokens
     origins = settings.cors_origins.replace(",", " ").split()
     app.edge = Edge(
         app.routed,
@@ -106,7 +125,8 @@ def create_app(lake: Lake, settings: Settings) -> Application:
         authentication=Authentication(tokens=tokens, origins=origins),
         compression=Compression(settings.gzip_min_bytes),
         cross_origin=CrossOrigin(origins),
-        overload=Overload(settings.max_concurrent_requests),
+        overload=Overload(settings.max_concurrent_requests) if part is None else part.overload(),
+        elsewhere=Elsewhere(part.writer, lake.takes_changes) if part and part.writer else None,
     )
     allowed = AllowedMethods()
     app.state.allowed_methods = allowed

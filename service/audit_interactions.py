@@ -58,6 +58,9 @@ def fhir_interaction(method: str, parts: list[str]) -> Interaction:
     """The interaction of an address below the FHIR base."""
     if not parts:
         return _search(None) if method in ("GET", "HEAD") else Interaction("transaction", "E")
+    if parts[0] == "_export":
+        name = "export-file" if len(parts) > 2 else "export-status"
+        return Interaction(name, _ACTIONS.get(method, "R"), lists_entities=False)
     operation = _OPERATION.fullmatch(parts[-1])
     target = _target(parts)
     if operation is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import random
 import re
 from functools import lru_cache
@@ -30,6 +31,8 @@ REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID_NAME = REQUEST_ID_HEADER.lower().encode()
 # Seeded by the system; an id has to be another one each time, nobody has to be unable to guess it.
 _RANDOM = random.Random()  # noqa: S311
+# A process that was forked must not give those of its parent.
+os.register_at_fork(after_in_child=_RANDOM.seed)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

@@ -11,7 +11,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,7 +73,7 @@ class Authentication:
     """Refuses who may not ask, before anything of the request is read."""
 
     def __init__(
-        self, *, tokens: dict[str, str] | None, origins: Collection[str] = frozenset()
+        self, *, tokens: Mapping[str, str] | None, origins: Collection[str] = frozenset()
     ) -> None:
         """`tokens` as from `load_tokens`, or None for the loopback-only service.
 

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
+from service.bulk_export.exports import Exports
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.jobs import JobRunner
@@ -29,6 +30,7 @@ class Context:
     enricher: Enricher
     settings: Settings
     jobs: JobRunner
+    exports: Exports
 
     def base(self, request: Request) -> str:
         """FHIR base URL for links, without a slash at its end."""
@@ -67,7 +69,7 @@ def known_type(resource_type: str) -> str:
 
 def writable(request: Request) -> None:
     """Dependency: refuse (403) a change where the service only reads, before anything is read."""
-    if context(request).lake.read_only:
+    if not context(request).lake.takes_changes:
         raise error(
             "forbidden",
             "This service only reads (setting `read_only`). Send changes to the service that has "

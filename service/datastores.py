@@ -6,8 +6,9 @@ They share the process and the port, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -15,9 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.outcomes import FhirError
 from service.app import create_app
-from service.lake_access import open_lake
+from service.lake_access import open_lake, open_part
 from service.settings import SettingError, Settings
+from service.workers.part import Part
 from storage.lake import Lake
+
+R = TypeVar("R")
 
 PREFIX = "/datastores/"
 
@@ -56,37 +60,54 @@ class Datastores:
         await self._default(scope, receive, send)
 
 
+def each(settings: Settings, make: Callable[[Settings, int], R]) -> list[R]:
+    """What `make` gives for each datastore, the default one first, and its number.
+
+    Raises FhirError or SettingError, naming the datastore.
+    """
+    made = [make(settings, 0)]
+    for number, (name, own) in enumerate(settings.datastores.items(), 1):
+        made.append(_named(name, own, number, make))
+    return made
+
+
 @contextmanager
-def open_datastores(settings: Settings) -> Iterator[ASGIApp]:
+def open_datastores(
+    settings: Settings, parts: Sequence[Part] | None = None
+) -> Iterator[tuple[ASGIApp, list[Lake]]]:
     """The application over all datastores of the settings; their lakes are closed at the end.
 
-    Raises FhirError or SettingError, naming the datastore, when one of them cannot be opened; none
-    is left open then.
+    `parts`: what this process is of a service of several, datastore by datastore. Raises FhirError
+    or SettingError, naming the datastore, when one of them cannot be opened; none is left open
+    then.
     """
     lakes: list[Lake] = []
+
+    def open_one(own: Settings, number: int) -> FastAPI:
+        part = None if parts is None else parts[number]
+        lakes.append(open_lake(own) if part is None else open_part(part))
+        return create_app(lakes[-1], own, part)
+
     try:
-        default = _open(settings, lakes)
-        others: dict[str, FastAPI] = {}
-        for name, own in settings.datastores.items():
-            try:
-                others[name] = _open(own, lakes)
-            except SettingError as failure:
-                raise SettingError(f"datastore {name}: {failure}") from None
-            except FhirError as failure:
-                text = "; ".join(issue.diagnostics for issue in failure.issues)
-                raise SettingError(f"datastore {name}: {text}") from None
-            except OSError as failure:
-                text = f"{failure.filename}: {failure.strerror}"
-                raise SettingError(f"datastore {name}: {text}") from None
-        yield Datastores(default, others) if others else default
+        default, *others = each(settings, open_one)
+        named = dict(zip(settings.datastores, others, strict=True))
+        yield (Datastores(default, named) if named else default), lakes
     finally:
         _close(lakes)
 
 
-def _open(settings: Settings, lakes: list[Lake]) -> FastAPI:
-    lake = open_lake(settings)
-    lakes.append(lake)
-    return create_app(lake, settings)
+def _named(name: str, own: Settings, number: int, make: Callable[[Settings, int], R]) -> R:
+    """What `make` gives; its failures name the datastore."""
+    try:
+        return make(own, number)
+    except SettingError as failure:
+        raise SettingError(f"datastore {name}: {failure}") from None
+    except FhirError as failure:
+        text = "; ".join(issue.diagnostics for issue in failure.issues)
+        raise SettingError(f"datastore {name}: {text}") from None
+    except OSError as failure:
+        text = f"{failure.filename}: {failure.strerror}"
+        raise SettingError(f"datastore {name}: {text}") from None
 
 
 def _close(lakes: list[Lake]) -> None:

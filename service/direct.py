@@ -62,8 +62,8 @@ class DirectRoutes:
         parts = scope["path"].removeprefix(scope.get("root_path", "")).split("/")
         if len(parts) < 3 or parts[1] != "fhir" or parts[2] not in RESOURCE_TYPES:
             return None
-        if not _takes_json(scope):
-            return None
+        if not _takes_json(scope) or parts[2] == "AuditEvent":
+            return None  # Of the log, which may have to be waited for.
         method = scope["method"]
         if method == "GET" or method == "HEAD":
             if len(parts) == 3:
@@ -119,7 +119,7 @@ class DirectRoutes:
 
     def _create(self, resource_type: str, scope: Scope) -> Answer | None:
         lake = self._context.lake
-        if lake.read_only or resource_type in _NOT_AT_ONCE or not self._at_once:
+        if not lake.takes_changes or resource_type in _NOT_AT_ONCE or not self._at_once:
             return None
         length = 0
         for name, value in scope["headers"]:

@@ -21,6 +21,8 @@ from service.errors import failure_response, unexpected
 from service.overload import Overload
 from service.purpose import purpose_of
 from service.representing import Representing, in_asked_form
+from service.workers.division import Elsewhere, Kept
+from storage.elsewhere import NotHere
 from service.request_limits import refuse_oversized
 
 # Patient data is not for caches, nor for guessing browsers.
@@ -41,8 +43,12 @@ class Edge:
         compression: Compression,
         cross_origin: CrossOrigin,
         overload: Overload,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`routes` lets no exception out; all others are what is done around them."""
+        """`routes` lets no exception out; all others are what is done around them.
+
+        `elsewhere`: what has to be answered by another process, whose edge does all of it.
+        """
         self.routes = routes
         self._representing = Representing(routes)
         self.direct = direct
@@ -51,6 +57,7 @@ class Edge:
         self.compression = compression
         self.cross_origin = cross_origin
         self.overload = overload
+        self.elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request; anything else is for the routes."""
@@ -68,10 +75,23 @@ class Edge:
             await _Sender(self, scope, send, None).whole(failure_response(refused))
             return
         try:
-            with self.recorder.recording(scope) as recording:
-                await self._answer(scope, receive, _Sender(self, scope, send, recording))
+            if self.elsewhere is None:
+                await self._recorded(scope, receive, send)
+            elif not self.elsewhere.is_for_front(scope):
+                await self.elsewhere.writer(scope, receive, send)
+            else:
+                kept = Kept(scope, receive)
+                try:
+                    await self._recorded(scope, kept.receive, send)
+                except NotHere:
+                    # Nothing of an answer has left: those of a front are given as a whole.
+                    await self.elsewhere.writer(scope, kept.again, send)
         finally:
             self.overload.leave()
+
+    async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self.recorder.recording(scope) as recording:
+            await self._answer(scope, receive, _Sender(self, scope, send, recording))
 
     async def _answer(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
         try:

@@ -16,6 +16,7 @@ from schemas.outcomes import error, operation_outcome
 from schemas.parse import canonical_bytes
 from service.errors import FHIR_JSON, status_of
 from service.request_limits import MAX_HEADER_BYTES
+from service.workers.writer_link import BODY_AT_HAND
 
 HEAD_PATIENCE_S = 30
 """How long a client may take for the head of a request, or until it begins the first one."""
@@ -68,6 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The end of a head."""
         self._settle()
+        self.scope[BODY_AT_HAND] = self._is_body_at_hand
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -92,6 +94,10 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             failure = error("invalid", "The request could not be read as HTTP.")
         self._refuse(status_of(failure), canonical_bytes(operation_outcome(failure.issues)))
+
+    def _is_body_at_hand(self) -> bool:
+        """Whether all of the body of the request that is being answered has come."""
+        return not self.cycle.more_body
 
     def _refuse(self, status: int, body: bytes) -> None:
         head = (

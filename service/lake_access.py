@@ -6,8 +6,10 @@ from pathlib import Path
 
 from schemas.outcomes import FhirError
 from service.settings import SettingError, Settings
+from service.workers.part import Part
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.restore import RestoreReport, restore
+from storage.elsewhere import Elsewhere, Published
 from storage.keys import MasterKey
 from storage.lake import Lake
 from storage.lake_folder import LakeFolder
@@ -51,13 +53,38 @@ def open_lake(settings: Settings, *, create: bool = True) -> Lake:
 
     The caller closes it.
     """
+    return _open(settings, master_key(settings), create=create)
+
+
+def open_part(part: Part) -> Lake:
+    """The lake of a process that is a part of a service: fronts open it to be read."""
+    return _open(
+        part.settings,
+        part.secrets.master_key,
+        read_only=part.front is not None or part.settings.read_only,
+        published=part.published,
+        elsewhere=part.elsewhere,
+    )
+
+
+def _open(
+    settings: Settings,
+    key: MasterKey | None,
+    *,
+    create: bool = True,
+    read_only: bool | None = None,
+    published: Published | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Lake:
     return Lake.open(
         settings.data_path,
-        master_key=master_key(settings),
+        master_key=key,
         create=create,
         segments_url=settings.segments_url,
-        read_only=settings.read_only,
+        read_only=settings.read_only if read_only is None else read_only,
         unaudited=settings.unaudited_reads,
+        published=published,
+        elsewhere=elsewhere,
     )
 
 

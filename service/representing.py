@@ -32,8 +32,8 @@ class Representing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its answer as it was asked for."""
         parts = _below_fhir(scope)
-        if parts is None:
-            await self.app(scope, receive, send)
+        if parts is None or (parts[:1] == ["_export"] and len(parts) > 2):
+            await self.app(scope, receive, send)  # A file has the form that the export was given.
             return
         params, accept = _wishes(scope)
         target = Target.of(scope["method"], parts)

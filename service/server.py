@@ -6,16 +6,22 @@ import asyncio
 import gc
 import importlib.util
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import uvicorn
 
-from service.datastores import PREFIX, open_datastores
+from service.app import tokens_of
+from service.datastores import PREFIX, each, open_datastores
+from service.lake_access import master_key
 from service.settings import Settings, check_exposure
+from service.workers.part import Secrets
+from service.workers.supervisor import Supervisor
 
 
 def serve(settings: Settings) -> None:
@@ -28,25 +34,41 @@ def serve(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     # uvicorn repeats the signal that ended it; as an exception it lets the lake be closed.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    listener = _listen(settings)
-    with open_datastores(settings) as app:
-        config = uvicorn.Config(
-            app,
-            http=_protocol(),
-            ws="none",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-            lifespan="on",
-        )
-        host, port = listener.getsockname()[:2]
-        log = logging.getLogger("chartlake")
-        log.info("FHIR base: http://%s:%s/fhir", host, port)
-        for name in settings.datastores:
-            log.info("datastore %s: http://%s:%s%s%s/fhir", name, host, port, PREFIX, name)
+    fronts = workers_of(settings)
+    config = {
+        "http": _protocol(),
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_graceful_shutdown": 10,
+        "lifespan": "on",
+    }
+    if fronts > 1:
+        secrets = each(settings, lambda own, _: Secrets(master_key(own), tokens_of(own)))
+        listener = _listen(settings)
         _spare_the_collector()
-        uvicorn.Server(config).run(sockets=[listener])
+        supervisor = Supervisor(settings, secrets, listener, config, fronts)
+        supervisor.run(partial(_announce, settings, listener.getsockname()))
+        return
+    listener = _listen(settings)
+    with open_datastores(settings) as (app, _):
+        _announce(settings, listener.getsockname())
+        _spare_the_collector()
+        uvicorn.Server(uvicorn.Config(app, **config)).run(sockets=[listener])
+
+
+def workers_of(settings: Settings) -> int:
+    """How many processes answer: the setting `workers`; 0 stands for one a core."""
+    return settings.workers or len(os.sched_getaffinity(0))
+
+
+def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
+    host, port = address[:2]
+    log = logging.getLogger("chartlake")
+    log.info("FHIR base: http://%s:%s/fhir", host, port)
+    for name in settings.datastores:
+        log.info("datastore %s: http://%s:%s%s%s/fhir", name, host, port, PREFIX, name)
 
 
 def _spare_the_collector() -> None:

@@ -49,6 +49,12 @@ SETTINGS: tuple[Setting, ...] = (
         "`docs/object_storage.md`; empty: in its folder. An existing lake knows, and refuses "
         "another place.",
     ),
+    Setting(
+        "workers",
+        0,
+        "Processes that answer requests, beside the one that writes; 0: one a core. 1: one process "
+        "does it all. See `docs/many_processes.md`.",
+    ),
     Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
     Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),
     Setting("base_url", "", "Public URL of the service, for links; empty: taken from the request."),
@@ -161,6 +167,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("search_max_filter_terms", 100, "Most comparisons in one `_filter`."),
     Setting("search_max_sort_keys", 8, "Most keys of `_sort`."),
+    Setting("export_hours", 24, "How long the files of a bulk export can be fetched, in hours."),
     Setting("sql_timeout_s", 30, "Longest run time of one SQL query, in seconds."),
     Setting("sql_max_rows", 100_000, "Most rows one SQL query returns; more is said to be cut."),
 )
@@ -186,7 +193,7 @@ _OWN = frozenset(
         "api_token_file",
     }
 )
-_OF_SERVICE = frozenset({"host", "port", "base_url"})
+_OF_SERVICE = frozenset({"host", "port", "base_url", "workers"})
 _DATASTORE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

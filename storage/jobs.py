@@ -100,6 +100,26 @@ class Jobs:
             )
             return [_job(row) for row in rows]
 
+    def finished(self, kind: str) -> list[Job]:
+        """Finished jobs of a kind that were not removed, the oldest first."""
+        marks = ", ".join("?" * len(FINISHED))
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM job WHERE kind = ? AND state IN ({marks}) "
+                "ORDER BY created_us, id",
+                (kind, *FINISHED),
+            ).fetchall()
+        return [_job(row) for row in rows]
+
+    def remove(self, id: str) -> None:
+        """Forget a finished job altogether; nothing when there is none, or it is not finished."""
+        marks = ", ".join("?" * len(FINISHED))
+        self._run(
+            lambda connection: connection.execute(
+                f"DELETE FROM job WHERE id = ? AND state IN ({marks})", (id, *FINISHED)
+            ).fetchall()
+        )
+
     def update(self, id: str, **changes: Any) -> Job:
         """Change a job in a transaction of its own; see `write`."""
 

@@ -7,9 +7,10 @@ with Lake.open("data") as lake:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,11 @@ from storage.audit_change import both, of_process, recorder
 from storage.audit_event import number_of, refusal
 from storage.audit_record import AuditRecord
 from storage.audit_trail import AuditTrail
+from storage.bulk_export.deletions import Deletion, deletions
 from storage.conditions import Matches
-from storage.index_queue import await_index
+from storage.elsewhere import NotHere
+from storage.handed_changes import HandedChanges
 from storage.lake_at import LakeAt
-from storage.lake_upkeep import LakeUpkeep
 from storage.listing import ListingPage, Question
 from storage.operations import ANY_VERSION, Delete, Operation, Prepared, Put, RefusedError, prepare
 from storage.packed_ids import pack
@@ -79,7 +81,7 @@ _STORED_AUDIT_EVENTS = Issue(
 )
 
 
-class Lake(LakeUpkeep):
+class Lake(HandedChanges):
     """One open lake folder. All methods may be called from many threads.
 
     Wherever a method takes `at`, it is a commit, or a moment (an aware datetime in the past): the
@@ -125,6 +127,8 @@ class Lake(LakeUpkeep):
         the trail that is active says, else as this process's.
         """
         _refuse_own(operations)
+        if self._elsewhere is not None:
+            return self._elsewhere.wait(self._begin_elsewhere(operations, audit, guards, cursor))
         self._flusher.relieve()
         if all(_identity(one)[0] != SEARCH_PARAMETER for one in operations):
             with self._gate.passing():
@@ -150,6 +154,8 @@ class Lake(LakeUpkeep):
         `transact` then. Raises what can be told at once; the future raises the rest.
         """
         _refuse_own(operations)
+        if self._elsewhere is not None:
+            return self._begin_elsewhere(operations, None, guards)
         if self._flusher.is_overfull or any(
             _identity(o)[0] == SEARCH_PARAMETER for o in operations
         ):
@@ -170,7 +176,9 @@ class Lake(LakeUpkeep):
     @property
     def is_indexed(self) -> bool:
         """Whether all that is committed is in the search index, so that a search waits for none."""
-        return not self.read_only and self._writer.indexed_t >= self._writer.position.t
+        if self._upkeep is None:
+            return self._published is not None and self._published.is_indexed
+        return self._writer.indexed_t >= self._writer.position.t
 
     @property
     def reads_locally(self) -> bool:
@@ -213,6 +221,9 @@ class Lake(LakeUpkeep):
         Raises FhirError as a strict `search`, and `invalid` for what is no criterion.
         """
 
+        if self._elsewhere is not None:
+            return self._find_elsewhere(resource_type, params, limit)
+
         def search(more: Sequence[tuple[str, str]], t: int) -> Page:
             return self.search(resource_type, [*params, *more], strict=True, at=t, audit_log=False)
 
@@ -248,6 +259,8 @@ class Lake(LakeUpkeep):
 
     def alone(self) -> AbstractContextManager[None]:
         """No other thread commits in the block: for who was overtaken again and again."""
+        if self._elsewhere is not None:
+            raise NotHere
         return self._gate.alone()
 
     # Reading
@@ -256,6 +269,7 @@ class Lake(LakeUpkeep):
     def read(self, resource_type: str, id: str, *, at: AsOf | None = None) -> Version:
         """The version of a resource that is current at `at`. FhirError `not-found`, `deleted`."""
         if number_of(resource_type, id) is not None:
+            self._take_in_accesses()
             with self._database.reading() as connection:
                 return self._audit_events.read(connection, id)
         with self._database.statement() as connection:
@@ -330,13 +344,15 @@ class Lake(LakeUpkeep):
         (`search_limits`) do not allow is refused.
         """
         scope = (Scope((where,)) if isinstance(where, str) else where).checked()
+        if scope.types == ("AuditEvent",) and audit_log:
+            self._take_in_accesses()
         if scope.types == ("AuditEvent",) and scope.compartment is not None:
             scope, params = within_compartment(scope, params)
         t = self._at(at)
         trail = audit_trail.current()
         if trail is not None:
             trail.asked_by(scope.types, (name for name, _ in params), self.search_params)
-        await_index(self._database, None if self.read_only else self._writer, t)
+        self._await_index(t)
         known = self._definitions.params
         with self._database.reading() as connection:
 
@@ -448,6 +464,13 @@ class Lake(LakeUpkeep):
         if trail is not None:
             trail.gave(len(table))
         return table
+
+    def deletions(self, resource_type: str, since: datetime, t: int) -> Iterator[Deletion]:
+        """Resources of a type that were deleted after `since` and are, as of commit `t`."""
+        with self._database.reading() as connection:
+            number = self._terms.find(connection, resource_type)
+            if number is not None:
+                yield from deletions(connection, number, since, t)
 
     @recorded("cohort", "E")
     def cohort(self, definition: dict[str, Any], *, at: AsOf | None = None) -> CohortResult:

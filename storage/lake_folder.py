@@ -46,6 +46,11 @@ class LakeFolder:
         return self.path / "audit-spool"
 
     @property
+    def exports(self) -> Path:
+        """Files of bulk exports, encrypted, until they expire."""
+        return self.path / "exports"
+
+    @property
     def segments(self) -> Path:
         """The folder of the Parquet segments, one folder per type in it."""
         return self.path / "lake"

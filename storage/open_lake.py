@@ -22,9 +22,11 @@ from storage.audit_queue import AuditQueue, into_log
 from storage.audit_record import AuditRecord
 from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
 from storage.canonicals import Canonicals
+from storage.commit import Position
 from storage.commit_gate import CommitGate
 from storage.compaction import Compactor
 from storage.conditions import KnownMatches
+from storage.elsewhere import Elsewhere, NotHere, Published
 from storage.erase.eraser import Eraser
 from storage.erase.remnants import Remnants
 from storage.flush import Flusher
@@ -39,6 +41,7 @@ from storage.private_files import FolderLock
 from storage.query.flushed import FlushedIndex
 from storage.query.limits import SearchLimits
 from storage.query.page import Cursors
+from storage.recent_versions import Guard
 from storage.retirement import Retirement
 from storage.rewrite import Rewriter
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
@@ -46,7 +49,7 @@ from storage.search_definitions import SearchDefinitions, current_definitions
 from storage.segment_store import SegmentStore
 from storage.settling import Settler
 from storage.snapshot import HotTables
-from storage.terms import Terms
+from storage.terms import Terms, add_term
 from storage.version_rows import Bodies
 from storage.writer import Writer
 
@@ -79,8 +82,14 @@ class OpenLake:
         segments_url: str,
         read_only: bool,
         unaudited: bool,
+        published: Published | None,
+        elsewhere: Elsewhere | None,
     ) -> None:
         """Use `Lake.open`."""
+        self._published = published
+        self._elsewhere = elsewhere
+        # What conditions matched, see `HandedChanges`: commit, guard, id.
+        self._found: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[int, Guard, str]] = {}
         self.folder = LakeFolder(path, segments_url)
         self.read_only = read_only
         self._lock: FolderLock | None = None
@@ -99,10 +108,13 @@ class OpenLake:
     def _start(self, *, unaudited: bool) -> None:
         files = self.folder.segment_files(self._database, self._keystore.lake_id)
         self._segments = SegmentStore(files, self._keystore, self._database)
-        self._terms = Terms(lambda work: self._writer.run(work, index=False))
+        self._terms = Terms(self._add_term)
         self._index_rows = DirectRows(self._terms.id)
         self._definitions = SearchDefinitions(
-            self._database, self._index_rows, read_only=self.read_only
+            self._database,
+            self._index_rows,
+            read_only=self.read_only,
+            published=self._published,
         )
         with self._database.reading() as connection:
             self._definitions.load(connection)
@@ -128,13 +140,15 @@ class OpenLake:
             self._database.on_renewed = self._forget
             self._spool = AuditSpool(self.folder.audit_spool, codec, unaudited=unaudited)
             self._accesses = AuditQueue(self._spool.begin)
+            if self._elsewhere is not None:
+                return  # That the service opened it is recorded already.
             try:
                 self.record_access([opening(audit_trail.current())]).result()
             except BaseException:
                 self._spool.close()
                 raise
             return
-        writer = Writer(self._database.writer(), lambda position: self._flusher.wake(position))
+        writer = Writer(self._database.writer(), self._committed)
         parts = (self._database, writer, self._segments, self._terms)
         new_segments = NewSegments(*parts)
         settler = Settler(self._database, writer, self._segments)
@@ -168,12 +182,34 @@ class OpenLake:
             intake.start()
             self._accesses.add([opening(audit_trail.current())]).result()
             self._reconcile_definitions()
+            if self._published is not None:
+                self._published.committed(writer.position.t)
+                self._published.indexed(writer.indexed_t)
+                writer.on_indexed = self._published.indexed
             compactor.start()
         except BaseException:
             intake.stop()
             flusher.stop()
             writer.close()
             raise
+
+    def _committed(self, position: Position) -> None:
+        """What the writer does before it tells anyone of a commit."""
+        if self._published is not None:
+            self._published.committed(position.t)
+        self._flusher.wake(position)
+
+    def _take_in_accesses(self) -> None:
+        """Take what other processes of this service recorded into the audit log, to be found."""
+        if self._upkeep is not None and self._published is not None:
+            self._upkeep.intake.take_in()
+
+    def _add_term(self, text: str) -> int:
+        if self._elsewhere is None:
+            return int(self._writer.run(lambda c: add_term(c, text), index=False))
+        with self._database.statement() as connection:
+            found = connection.execute("SELECT id FROM term WHERE text = ?", (text,)).get
+        return self._elsewhere.term(text) if found is None else int(found)
 
     def _reconcile_definitions(self) -> None:
         """Let the search parameters be those that the lake's SearchParameters define."""
@@ -201,11 +237,17 @@ class OpenLake:
         self._index.clear()
         self._listings.clear()
         self.canonicals.clear()
+        self._found.clear()
         _forget_columns(self._segments.files.place)
 
     def _changing(self) -> Upkeep:
-        """What changes the lake. Raises FhirError `forbidden` where it was opened to be read."""
+        """What changes the lake. Raises FhirError `forbidden` where it was opened to be read.
+
+        `NotHere` where it is another process of this service that changes it.
+        """
         if self._upkeep is None:
+            if self._elsewhere is not None:
+                raise NotHere
             raise error(
                 "forbidden",
                 "This lake was opened read-only. Changes go through the process that has it open "
@@ -248,6 +290,8 @@ class OpenLake:
         segments_url: str = "",
         read_only: bool = False,
         unaudited: bool = False,
+        published: Published | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> Self:
         """Open the lake at `path` for reading and writing, making it when `create` and new.
 
@@ -262,6 +306,10 @@ class OpenLake:
         raises FhirError `forbidden`. Who opens it and what is read are recorded all the same, in
         `audit-spool` in the folder (docs/many_processes.md): FhirError `unavailable` where that
         cannot be written, unless `unaudited`.
+
+        `published`: memory in which the process that writes tells how far it is, for those that
+        read. `elsewhere`: a lake opened read-only hands its changes to that process
+        (`storage.elsewhere`).
         """
         return cls(
             Path(path),
@@ -270,6 +318,8 @@ class OpenLake:
             segments_url=segments_url,
             read_only=read_only,
             unaudited=unaudited,
+            published=published,
+            elsewhere=elsewhere,
         )
 
     def __enter__(self) -> Self:
@@ -310,7 +360,9 @@ class OpenLake:
     def t(self) -> int:
         """The last commit; of the process that writes, when this one only reads."""
         if self._upkeep is not None:
-            return self._writer.position.t
+            return self._upkeep.writer.position.t
+        if self._published is not None:
+            return self._published.t
         with self._database.reading() as connection:
             return int(connection.execute("SELECT ifnull(max(t), 0) FROM commit_log").get)
 
@@ -347,7 +399,7 @@ class OpenLake:
             # After what the writer has in hand, and with nothing to come before the moment.
             self._writer.run_at(lambda _connection, position: position.pass_by(moment_us))
         elif not as_of.is_long_past(moment_us):
-            raise as_of.not_settled()
+            raise NotHere if self._elsewhere is not None else as_of.not_settled()
         with self._database.reading() as connection:
             return as_of.commit_at(connection, moment_us)
 

@@ -30,6 +30,7 @@ from schemas.search_params import Component, SearchParam
 from storage.commit import Position
 from storage.commit_batch import CommitBatch
 from storage.database import Database
+from storage.elsewhere import Published
 from storage.index import DirectRows
 from storage.jobs import COMPLETED, FINISHED
 from storage.operations import Operation, Put
@@ -67,8 +68,19 @@ class Runs(Protocol):
 class SearchDefinitions:
     """The added parameters of one lake, as of now."""
 
-    def __init__(self, database: Database, rows: DirectRows, *, read_only: bool) -> None:
-        """`rows` is told what to index. `load` is to be called before anything is searched."""
+    def __init__(
+        self,
+        database: Database,
+        rows: DirectRows,
+        *,
+        read_only: bool,
+        published: Published | None = None,
+    ) -> None:
+        """`rows` is told what to index. `load` is to be called before anything is searched.
+
+        `published`: where processes of one service tell each other of changes.
+        """
+        self._published = published
         self._database = database
         self._rows = rows
         self._read_only = read_only
@@ -86,6 +98,13 @@ class SearchDefinitions:
         return self._params
 
     @property
+    def count(self) -> int:
+        """How often the parameters were changed: by which state of them rows are made now."""
+        if self._read_only:
+            self._follow()
+        return self._seen
+
+    @property
     def pending(self) -> dict[str, int]:
         """SearchParameters that are not indexed yet: id → version."""
         found = self._definitions
@@ -100,6 +119,8 @@ class SearchDefinitions:
         """Read what the database has."""
         self._install(_read(connection))
         self._seen = _changes(connection)
+        if self._published is not None and not self._read_only:
+            self._published.defined(self._seen)
 
     # Changing
 
@@ -134,6 +155,7 @@ class SearchDefinitions:
                 self._install(before)
                 raise
             self._install(changed)
+            self._tell()
             return commit
 
     def wait_for_earlier_writes(self) -> None:
@@ -160,6 +182,7 @@ class SearchDefinitions:
             for id in done:
                 found[id] = Definition(found[id].version_id, found[id].params, ready=True)
             self._install(found)
+            self._tell()
         return done
 
     def reconcile(self, writer: Runs, current: Mapping[str, int], read: Any) -> None:
@@ -204,6 +227,7 @@ class SearchDefinitions:
 
             writer.run(write, index=False)
             self._install(found)
+            self._tell()
 
     def _changed(self, operations: Sequence[Operation]) -> dict[str, Definition]:
         """The definitions when the operations are stored. Raises FhirError."""
@@ -273,8 +297,17 @@ class SearchDefinitions:
         self._definitions, self._params = definitions, params
         self._writes.begin_anew()
 
+    def _tell(self) -> None:
+        """Count a change that is stored now, and tell the other processes of this service."""
+        with self._database.reading() as connection:
+            self._seen = _changes(connection)
+        if self._published is not None:
+            self._published.defined(self._seen)
+
     def _follow(self) -> None:
         """Take over what the process that writes has changed."""
+        if self._published is not None and self._published.definitions == self._seen:
+            return
         with self._database.reading() as connection:
             seen = _changes(connection)
             if seen == self._seen:

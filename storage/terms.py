@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import apsw
 
@@ -12,15 +11,15 @@ import apsw
 # each resource must not grow memory without bound.
 _CACHE_TERMS = 100_000
 
-RunInTransaction = Callable[[Callable[[apsw.Connection], Any]], Any]
+Add = Callable[[str], int]
 
 
 class Terms:
     """Text → number for writers, number → text for readers. A number never changes its text."""
 
-    def __init__(self, run: RunInTransaction) -> None:
-        """`run` runs a function in a durable transaction and returns what it returned."""
-        self._run = run
+    def __init__(self, add: Add) -> None:
+        """`add` gives the number of a text, making a new one durable."""
+        self._add = add
         self._ids: dict[str, int] = {}
         self._texts: dict[int, str] = {}
 
@@ -28,7 +27,7 @@ class Terms:
         """The number of a text. A new text is made durable before any row can refer to it."""
         found = self._ids.get(text)
         if found is None:
-            found = int(self._run(lambda connection: _add(connection, text)))
+            found = self._add(text)
             self._remember(text, found)
         return found
 
@@ -56,7 +55,8 @@ class Terms:
         self._texts[id] = text
 
 
-def _add(connection: apsw.Connection, text: str) -> int:
+def add_term(connection: apsw.Connection, text: str) -> int:
+    """The number of a text, within the connection's own transaction; new where it had none."""
     connection.execute("INSERT OR IGNORE INTO term (text) VALUES (?)", (text,))
     return int(connection.execute("SELECT id FROM term WHERE text = ?", (text,)).get)
 
@@ -66,6 +66,6 @@ def intern_in(connection: apsw.Connection) -> Callable[[str], int]:
 
     @lru_cache(maxsize=_CACHE_TERMS)
     def intern(text: str) -> int:
-        return _add(connection, text)
+        return add_term(connection, text)
 
     return intern

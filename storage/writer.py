@@ -79,6 +79,8 @@ class Writer:
         self._lock = threading.Lock()
         self._closed = False
         self._failed: str | None = None
+        self.on_indexed: Callable[[int], None] | None = None
+        """Called in the writer's thread when all up to a commit is in the search index."""
         self._note_indexed()
         self._thread = threading.Thread(target=self._run, name="chartlake-writer", daemon=True)
         self._thread.start()
@@ -451,6 +453,8 @@ class Writer:
     def _note_indexed(self) -> None:
         if not self._index:
             self.indexed_t = self.position.t
+            if self.on_indexed is not None:
+                self.on_indexed(self.indexed_t)
 
 
 def _read_position(connection: apsw.Connection) -> Position:

@@ -17,6 +17,7 @@ from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, Mention
 
 # What a report of an operation names was given then.
 _DURING = frozenset(("procedure", "anesthesia"))
+_ENDED = frozenset(("stopped", "completed", "on-hold", "not-taken"))
 _UNSAID, _LISTED, _SAID, _DISCHARGE = range(4)
 
 
@@ -60,15 +61,43 @@ def medication_statement(mentions: Sequence[Mention], source: NoteSource) -> dic
     resource["subject"] = reference(source.patient)
     if source.encounter:
         resource["context"] = reference(source.encounter)
+    period = _period(evidence, status)
+    if period:
+        resource["effectivePeriod"] = period
     if source.date:
         resource["dateAsserted"] = source.date
     if source.author:
         resource["informationSource"] = reference(source.author)
     resource["derivedFrom"] = [reference(source.reference)]
+    reasons = dict.fromkeys(words for mention in evidence for words in _reasons(mention))
+    if reasons:
+        resource["reasonCode"] = [{"text": words} for words in reasons]
+    change = evidence[-1].attribute("CHANGE")
+    if change is not None:
+        resource["note"] = [{"text": f"Dose {change.value['change']}"}]
     dosage = _dosage(evidence) if status != NOT_TAKEN else []
     if dosage:
         resource["dosage"] = dosage
     return resource
+
+
+def _reasons(mention: Mention) -> list[str]:
+    return [a.value["text"] for a in mention.attributes if a.type == "INDICATION"]
+
+
+def _period(evidence: Sequence[Mention], status: str) -> dict[str, str]:
+    """From when to when the note says it was taken; an end only where it is no longer taken."""
+    period: dict[str, str] = {}
+    for type, name in (("START_DATE", "start"), ("STOP_DATE", "end")):
+        dates = [a.value["date"] for m in evidence for a in m.attributes if a.type == type]
+        if dates and (name == "start" or status in _ENDED):
+            period[name] = dates[-1]
+    # Dates of other precision compare by what both have; an end before its start is not believed.
+    if len(period) == 2:
+        both = min(map(len, period.values()))
+        if period["start"][:both] > period["end"][:both]:
+            return {}
+    return period
 
 
 def _dosage(evidence: Sequence[Mention]) -> list[dict[str, Any]]:

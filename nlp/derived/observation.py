@@ -153,7 +153,7 @@ def _set_comparison(resource: dict[str, Any], content: dict[str, Any]) -> None:
         resource["interpretation"] = [{"coding": [{**coding, "display": DISPLAYS[flag]}]}]
     reference_range = content.get("reference")
     if reference_range is not None:
-        unit = {key: content[key] for key in ("code", "unit") if key in content}
+        unit: dict[str, Any] = {key: content[key] for key in ("code", "unit") if key in content}
         resource["referenceRange"] = [
             {name: _quantity(bound, unit) for name, bound in reference_range.items()}
         ]
@@ -170,7 +170,7 @@ def measurement(mentions: Sequence[Mention], source: NoteSource) -> dict[str, An
         resource["category"] = _category(_CATEGORY[first.type])
     concepts = first.concepts
     if "coding" in content:
-        concepts = (content["coding"],) if content["coding"] is not None else ()
+        concepts = (Concept(**content["coding"]),) if content["coding"] is not None else ()
     resource["code"] = codeable_concept(concepts, first.text)
     of_note = content.get("date") == NOTE or (
         "date" not in content and all(HISTORICAL not in m.traits for m in mentions)

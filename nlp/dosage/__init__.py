@@ -9,12 +9,13 @@ the words.
 
 from typing import Any
 
-from nlp.dosage.clauses import Clause, clauses
+from nlp.dosage.clauses import Clause, Instruction, instruction
 from nlp.dosage.fhir import dosages
-from nlp.dosage.parts import Part
+from nlp.dosage.implied_route import route_of_form
+from nlp.dosage.parts import FORM, Part
 from nlp.dosage.reading import read
 
-__all__ = ["Clause", "Part", "clauses", "dosages", "parse", "read"]
+__all__ = ["Clause", "Instruction", "Part", "dosages", "instruction", "parse", "read"]
 
 
 def parse(text: str) -> list[dict[str, Any]]:
@@ -27,9 +28,8 @@ def parse(text: str) -> list[dict[str, Any]]:
     words = " ".join(text.split())
     if not words:
         return []
-    found, indications = clauses(text, read(text, 0, len(text), bare=True))
-    if not found:
-        found = [Clause()]
-    for indication in indications:
-        found[0].notes.append(f"for {indication}")
-    return dosages(found, words)
+    said = instruction(text, read(text, 0, len(text), bare=True))
+    found = said.clauses or [Clause()]
+    found[0].notes.extend(f"for {indication}" for indication in said.indications)
+    forms = " ".join(part.value["form"] for part in said.parts if part.kind == FORM)
+    return dosages(found, words, route_of_form("", forms))

@@ -1,4 +1,4 @@
-"""Amounts: doses, strengths, concentrations, rates; `1-2 tablets`, `250 mg/5 mL`, `5 mcg/kg/min`."""
+"""Amounts: doses, strengths, rates; `1-2 tablets`, `250 mg/5 mL`, `5 mcg/kg/min`."""
 
 from decimal import Decimal
 from typing import Any
@@ -94,7 +94,7 @@ class _Denominators:
             if unit is not None and not self.time and unit[0] in ("min", "h", "d", "wk"):
                 self.time, self.j = unit
                 continue
-            if number(t, k) is not None and t.value(k) == 24:  # noqa: PLR2004 - hours of a day
+            if number(t, k) is not None and t.value(k) == 24:
                 hours = time_unit(t, k + 1)
                 if hours is not None and hours[0] == "h":
                     self.time, self.j = "d", hours[1]
@@ -147,9 +147,7 @@ def amount_at(t: Tokens, i: int) -> Amount | None:
     return Part(kind, t.begins[i], t.ends[rest.j - 1], value), rest.j
 
 
-def _amount_numbers(
-    t: Tokens, i: int
-) -> tuple[Decimal, Decimal | None, Unit, int, bool] | None:
+def _amount_numbers(t: Tokens, i: int) -> tuple[Decimal, Decimal | None, Unit, int, bool] | None:
     """Low, high, unit, place behind, and whether it is the strength of a combination."""
     amount = number_range(t, i)
     if amount is None:
@@ -207,16 +205,14 @@ def _repeated_unit(
     return low, further[0], unit[0], second[1], False
 
 
-def _combination(
-    t: Tokens, i: int
-) -> tuple[Decimal, Decimal | None, Unit, int, bool] | None:
+def _combination(t: Tokens, i: int) -> tuple[Decimal, Decimal | None, Unit, int, bool] | None:
     """`5/325 mg`, `800-160 mg`, `20-12.5 mg`: several substances in one form."""
     first, second = t.value(i), t.value(i + 2)
     if first is None or second is None or t.word(i + 1) not in ("/", "-"):
         return None
     if first < second and t.word(i + 1) == "-":
         return None
-    if first < second and t.word(i + 1) == "/" and second <= 8 and first == 1:  # noqa: PLR2004
+    if first < second and t.word(i + 1) == "/" and second <= 8 and first == 1:
         return None
     j = i + 3
     if t.word(j) in ("/", "-") and t.value(j + 1) is not None:
@@ -235,7 +231,7 @@ def _of_tablets(
     """`two 20 mg tablets`, `1 (5 mg) tablet`, `2 x 500 mg tabs`: the number is of tablets."""
     k = j + 1 if t.word(j) == "(" else j
     mass = number(t, k)
-    if mass is None or low >= 10:  # noqa: PLR2004 - no one takes ten
+    if mass is None or low >= 10:
         return None
     unit = UNITS.get(t.word(mass[1]))
     if unit is None or unit.measure != MASS:
@@ -259,8 +255,8 @@ def combined_strength_at(t: Tokens, i: int) -> Amount | None:
     slash = t.word(i + 1) == "/"
     if t.word(i + 3) == "/" or t.word(i - 1) == "/":
         return None
-    percents = slash and first + second == 100  # noqa: PLR2004 - insulin 70/30
-    long = slash and len(t.word(i + 2)) == _STRENGTH_DIGITS and first < 100  # noqa: PLR2004
+    percents = slash and first + second == 100
+    long = slash and len(t.word(i + 2)) == _STRENGTH_DIGITS and first < 100
     if not (percents or long):
         return None
     return Part(STRENGTH, t.begins[i], t.ends[i + 2], {"text": t.written(i, i + 3)}), i + 3

@@ -8,6 +8,7 @@ latter (https://hl7.org/fhir/R4/dosage-definitions.html#Dosage.sequence).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from nlp.dosage.joining import is_daily, is_long, join
@@ -21,21 +22,15 @@ from nlp.dosage.parts import (
     EXCEPT,
     FORM,
     FREQUENCY,
-    INDICATION,
-    INFUSED_OVER,
     INSTRUCTION,
     MARKS,
-    MAX_DOSE,
     METHOD,
     OPEN,
     PHASE,
-    RATE,
-    ROUTE,
     SCALE,
     SITE,
     STOP,
     STRENGTH,
-    TAPER,
     THEN,
     Part,
 )
@@ -69,9 +64,7 @@ class Clause:
 
     def told(self) -> bool:
         """Whether it says when or how long."""
-        return (
-            self.repeat is not None or self.duration is not None or self.phase is not None
-        )
+        return self.repeat is not None or self.duration is not None or self.phase is not None
 
     def empty(self) -> bool:
         """Whether it says nothing that makes a `Dosage`."""
@@ -90,7 +83,7 @@ def tell_strength_from_dose(parts: Sequence[Part]) -> None:
     or measured, and of two said with brackets the one outside them.
     """
     real = [(n, p) for n, p in enumerate(parts) if p.kind == DOSE]
-    for (at, part), (later, following) in zip(real, real[1:], strict=False):
+    for (at, part), (later, following) in pairwise(real):
         between = parts[at + 1 : later]
         kinds = {p.kind for p in between}
         if part.kind != DOSE or kinds & {FREQUENCY, DURATION, PHASE, THEN, AS_NEEDED}:
@@ -199,22 +192,14 @@ class _Builder:
             else:
                 self._second_dose(at, part)
                 return
-        elif now.told() and self._timing_belongs_before(at):
-            self._next()
         self.current.dose = part.value
-
-    def _timing_belongs_before(self, at: int) -> bool:
-        return False
 
     def _second_dose(self, at: int, part: Part) -> None:
         """Two doses and no time between: what is not understood stays in the words."""
         now = self.current
         following = _next_of(self._parts, at, {FREQUENCY, PHASE, DURATION, DOSE})
         if self._together and following is not None and following.kind != DOSE:
-            own = any(
-                p.kind in (FREQUENCY, PHASE)
-                for p in self._parts[: self._parts.index(part)]
-            )
+            own = any(p.kind in (FREQUENCY, PHASE) for p in self._parts[: self._parts.index(part)])
             if own or is_counted(part.value) == is_counted(now.dose or {}):
                 self._next()
                 self.current.dose = part.value
@@ -239,8 +224,10 @@ class _Builder:
             self._next()
             self.current.repeat = repeat
             return
-        if now.phase is not None and is_long(repeat) and (
-            now.repeat is None or is_daily(now.repeat)
+        if (
+            now.phase is not None
+            and is_long(repeat)
+            and (now.repeat is None or is_daily(now.repeat))
         ):
             self._cycle(now, repeat, part)
             return
@@ -253,13 +240,11 @@ class _Builder:
         elif now.duration is not None or now.phase is not None or self._together:
             self._next(inherit=True)
             self.current.repeat = repeat
-        elif is_daily(now.repeat) and is_long(repeat):
-            now.notes.append(self._text[part.begin : part.end])
         else:
             now.notes.append(self._text[part.begin : part.end])
 
     def _cycle(self, now: Clause, repeat: dict[str, Any], part: Part) -> None:
-        """`days 1-14 every 21 days`: with doses a day, the days bound them; else they are counted."""
+        """`days 1-14 every 21 days`: the days bound doses told a day, else they are counted."""
         phase = now.phase or {}
         days = len(phase.get("listed", ())) or (
             phase["last"] - phase["first"] + 1 if phase.get("last") else 1
@@ -338,10 +323,14 @@ class _Builder:
             self.current.method = part.value
 
     def _as_needed(self, at: int, part: Part) -> None:
+        if self._then and self.current.told():
+            self._next(inherit=True)
         now = self.current
         now.as_needed = True
         if "reason" in part.value:
-            now.reason = f"{now.reason}; {part.value['reason']}" if now.reason else part.value["reason"]
+            now.reason = (
+                f"{now.reason}; {part.value['reason']}" if now.reason else part.value["reason"]
+            )
         elif now.reason is None and self.indications:
             now.reason = self.indications.pop()
 
@@ -380,8 +369,20 @@ def _timing_first(parts: Sequence[Part]) -> bool:
     return doses > 1 and order[0] != DOSE and order[-1] == DOSE
 
 
-def clauses(text: str, parts: Sequence[Part]) -> tuple[list[Clause], list[str]]:
-    """The clauses in order, and what the drug is for where the instruction says so.
+@dataclass(slots=True)
+class Instruction:
+    """An instruction read: its parts with strengths told from doses, and its clauses in order.
+
+    `indications` is what the drug is for, where that is not the reason of an `as needed`.
+    """
+
+    parts: list[Part]
+    clauses: list[Clause]
+    indications: list[str]
+
+
+def instruction(text: str, parts: Sequence[Part]) -> Instruction:
+    """The clauses that the parts amount to. The parts given are not changed.
 
     With a sliding scale no amount behind it is a dose: the words are kept.
     """
@@ -396,7 +397,7 @@ def clauses(text: str, parts: Sequence[Part]) -> tuple[list[Clause], list[str]]:
     builder = _Builder(text, parts)
     found = builder.build()
     _inherit(found, parts)
-    return found, builder.indications
+    return Instruction(parts, found, builder.indications)
 
 
 def _inherit(found: list[Clause], parts: Sequence[Part]) -> None:
@@ -406,10 +407,11 @@ def _inherit(found: list[Clause], parts: Sequence[Part]) -> None:
     for clause in found:
         if clause.route is None and len(routes) >= 1:
             clause.route = routes[0]
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         sequential = after.sequence > before.sequence
-        if sequential and after.repeat is None and after.dose and _continues(before):
-            after.repeat = dict(before.repeat or {})
+        only_as_needed = after.as_needed and not after.told()
+        if sequential and not only_as_needed and after.repeat is None and _continues(before):
+            after.repeat = dict(before.repeat or {}) if after.dose else None
         if sequential and after.dose is None and after.rate is None and after.told():
             after.dose = before.dose
         if after.site is None and after.dose and before.site and sequential:
@@ -421,8 +423,6 @@ def _inherit(found: list[Clause], parts: Sequence[Part]) -> None:
             for other in found:
                 other.maximum = other.maximum or clause.maximum
             break
-    if len({c.sequence for c in found}) == 1 and found and found[-1].as_needed is False:
-        return
 
 
 def _continues(before: Clause) -> bool:

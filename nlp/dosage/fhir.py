@@ -57,12 +57,19 @@ def _amount(dose: dict[str, Any], name: str) -> dict[str, Any]:
     return {f"{name}Quantity": _quantity(dose["value"], dose)}
 
 
+def _once_a_day(clause: Clause) -> bool:
+    """Whether what is taken in a day is one dose: no frequency is told but `daily`."""
+    repeat = clause.repeat or {}
+    divided = any("divided" in note for note in clause.notes)
+    daily = repeat.get("period", 1) == 1 and repeat.get("periodUnit", "d") == "d"
+    return daily and repeat.get("frequency", 1) == 1 and not divided
+
+
 def _dose_and_rate(clause: Clause) -> dict[str, Any]:
     found: dict[str, Any] = {}
     dose = clause.dose
     if dose is not None and dose.get("per_day"):
-        often = (clause.repeat or {}).get("frequency", 1)
-        if clause.repeat is None or often == 1:
+        if _once_a_day(clause):
             found |= _amount(dose, "dose")
         else:
             per_day = {**dose, "unit": f"{dose['unit']}/d", "code": f"{dose['code']}/d"}
@@ -128,6 +135,9 @@ def _way(way: dict[str, Any]) -> dict[str, Any]:
 
 
 def _route(clause: Clause, implied: dict[str, Any] | None) -> dict[str, Any] | None:
+    inhaled = clause.method is not None and clause.method.get("code") == "447694001"
+    if inhaled and clause.route is not None and clause.route.get("code") == "26643006":
+        return _way(clause.method or {})  # Inhaled by mouth goes to the lungs.
     for way in (clause.route, clause.site, clause.method, implied):
         if way is not None and way.get("display"):
             return _way(way)

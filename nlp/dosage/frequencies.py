@@ -79,7 +79,7 @@ def _ranged_period(t: Tokens, i: int) -> Frequency | None:
 def every_at(t: Tokens, i: int) -> Frequency | None:
     """`every 4 to 6 hours`, `each third day`, `q6h`, `q 2 wks`, `q12`."""
     q = t.word(i) == "q"
-    if not q and t.word(i) not in ("every", "each"):
+    if not q and t.word(i) not in ("every", "each", "cada"):
         return None
     j = i + 1
     while t.word(j) in (".", "-") or (t.word(j) == "single" and not q):
@@ -125,7 +125,7 @@ def _count(t: Tokens, i: int) -> tuple[int, int | None, int] | None:
         return None
     low, top = positive_int(amount[0]), positive_int(amount[1])
     j = amount[2]
-    if low is None or low > _MOST_TIMES or t.word(j) not in ("times", "time", "x"):
+    if low is None or low > _MOST_TIMES or t.word(j) not in ("times", "time", "x", "veces", "vez"):
         return None
     if t.word(j) == "x" and t.value(j + 1) is not None:
         return None
@@ -149,7 +149,9 @@ def times_at(t: Tokens, i: int) -> Frequency | None:
     period: tuple[Decimal, str, int] | None = None
     if t.word(j) in _PER:
         period = (Decimal(1), _PER[t.word(j)], j + 1)
-    elif t.word(j) in ("a", "an", "per", "each", "every", "/", "in", "within", "q", "during", "the"):
+    elif t.word(j) in (
+        "a", "an", "per", "each", "every", "/", "in", "within", "q", "during", "the", "al", "por",
+    ):  # fmt: skip
         k = j + 1
         if t.word(k) in ("a", "each", "single", "the"):
             k += 1
@@ -178,7 +180,7 @@ def days_a_week_at(t: Tokens, i: int) -> Frequency | None:
     if t.word(j) not in ("week", "wk", "weekly"):
         return None
     low, high = positive_int(count[0]), positive_int(count[1])
-    if low is None or low > 7:  # noqa: PLR2004 - days of a week
+    if low is None or low > 7:
         return None
     repeat = every(1, "wk", times=low)
     if high is not None:

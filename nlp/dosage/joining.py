@@ -47,9 +47,9 @@ def join(first: Repeat, second: Repeat, *, together: bool) -> Repeat | None:
 
 
 def _counted(first: Repeat, second: Repeat, together: bool) -> Repeat | None:
-    if "count" in second and len(second) <= 2 and "count" not in first:  # noqa: PLR2004 - countMax
+    if "count" in second and len(second) <= 2 and "count" not in first:
         return first | second
-    if "count" in first and len(first) <= 2:  # noqa: PLR2004 - countMax
+    if "count" in first and len(first) <= 2:
         return second | first
     return None
 

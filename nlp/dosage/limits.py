@@ -6,13 +6,15 @@ from typing import Any
 from nlp.dosage.amounts import amount_at, quantity
 from nlp.dosage.numbers import number, number_range, positive_int
 from nlp.dosage.parts import DOSE, DURATION, FREQUENCY, INFUSED_OVER, MAX_DOSE, PHASE, RATE, Part
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.phrases import phrase_at
+from nlp.dosage.tokens import Tokens, word_set
 from nlp.dosage.units import UNITS, time_unit
 
 Found = tuple[Part, int]
 _LONG = frozenset(("h", "d", "wk", "mo", "a"))
+_NO_DURATION = frozenset(("old", "ago", "prior", "before", "after", "on", "off"))
 _SHARES = {"7": "d", "52": "wk", "12": "mo"}
-_FILLERS = frozenset("the next another a an total of additional approximately about up to full".split())
+_FILLERS = word_set("the next another a an total of additional approximately about up to full")
 
 
 def _length(t: Tokens, i: int) -> tuple[dict[str, Any], int] | None:
@@ -39,9 +41,11 @@ def _length(t: Tokens, i: int) -> tuple[dict[str, Any], int] | None:
 
 
 def duration_at(t: Tokens, i: int) -> Found | None:
-    """`for 10 days`, `x 7d`, `x3d`, `for up to 2 weeks`, `10-day course`; a count for `x 3 doses`."""
+    """`for 10 days`, `x3d`, `for up to 2 weeks`, `10-day course`; a count for `x 3 doses`."""
     word = t.word(i)
-    if word in ("for", "x", "times", "during", "over") or (word == "*" and t.value(i + 1)):
+    if word in ("for", "x", "times", "during", "over", "por", "durante") or (
+        word == "*" and t.value(i + 1)
+    ):
         return _after_for(t, i)
     if word == "up" and t.word(i + 1) == "to":
         length = _length(t, i + 2)
@@ -53,7 +57,16 @@ def duration_at(t: Tokens, i: int) -> Found | None:
     if length is None:
         return None
     value, j = length
-    if t.word(j) in ("course", "regimen", "taper", "total", "treatment", "duration", "burst", "pulse"):
+    if t.word(j) in (
+        "course",
+        "regimen",
+        "taper",
+        "total",
+        "treatment",
+        "duration",
+        "burst",
+        "pulse",
+    ):
         return Part(DURATION, t.begins[i], t.ends[j], value), j + 1
     return None
 
@@ -79,7 +92,7 @@ def _after_for(t: Tokens, i: int) -> Found | None:
     unit = value["unit"]
     if t.word(i) == "over" and (unit in ("min", "h")):
         return Part(INFUSED_OVER, t.begins[i], t.ends[j - 1], value), j
-    if unit not in _LONG or t.word(j) in ("old", "ago", "prior", "before", "after"):
+    if t.word(i) == "over" or unit not in _LONG or t.word(j) in _NO_DURATION:
         return None
     if at_most and "high" not in value:
         value = {"high": value["value"], "unit": unit}
@@ -103,14 +116,25 @@ def _count_after(t: Tokens, i: int, j: int) -> Found | None:
         k += 1
     if t.word(k) in ("doses", "dose", "treatments", "applications", "infusions", "injections"):
         k += 1
-    elif t.word(i) != "x" or t.word(k) in ("times", "%", "/") or low > 10:  # noqa: PLR2004
-        return None
-    elif k < len(t) and (amount_at(t, j) is not None or t.word(k) == "("):
+    elif (
+        t.word(i) != "x"
+        or t.word(k) in ("times", "%", "/")
+        or low > 10
+        or (k < len(t) and (t.word(k) == "(" or not _may_follow_a_count(t, k)))
+    ):
         return None
     repeat: dict[str, Any] = {"count": low}
     if high is not None:
         repeat["countMax"] = high
     return Part(FREQUENCY, t.begins[i], t.ends[k - 1], {"repeat": repeat}), k
+
+
+def _may_follow_a_count(t: Tokens, k: int) -> bool:
+    """Whether `x 3` is over at `k`: behind it stands a sign or a word that begins another part."""
+    word = t.word(k)
+    if not word.isalpha():
+        return word in (",", ".", ";", ")", "/", "-")
+    return phrase_at(t, k) is not None or word in ("and", "for", "q", "over", "max", "if", "at")
 
 
 _PHASE_WORDS = {
@@ -212,9 +236,9 @@ _TRIGGERS = tuple(
 _TRIGGERS_BY_FIRST: dict[str, list[tuple[str, ...]]] = {}
 for _words in sorted(_TRIGGERS, key=len, reverse=True):
     _TRIGGERS_BY_FIRST.setdefault(_words[0], []).append(_words)
-_BEFORE_AMOUNT = frozenset(
+_BEFORE_AMOUNT = word_set(
     "of is : = - a the total dose dosage daily recommended than . acetaminophen apap from all"
-    " sources max maximum per day single 24 hour hr at no".split()
+    " sources max maximum per day single 24 hour hr at no"
 )
 
 
@@ -283,6 +307,8 @@ def maximum_at(t: Tokens, i: int) -> tuple[Part | None, int] | None:
         value["per"], value["per_unit"], j = per
     elif value.pop("per_day", False) or daily:
         value["per"], value["per_unit"] = Decimal(1), "d"
+    elif t.word(j - 1) == "dose" and t.word(j - 2) in ("/", "per"):
+        value["per"], value["per_unit"] = Decimal(1), "dose"
     elif t.words[j : j + 3] == ["at", "a", "time"] or t.words[j : j + 2] == ["at", "once"]:
         value["per"], value["per_unit"] = Decimal(1), "dose"
         j += 3 if t.word(j + 1) == "a" else 2

@@ -10,7 +10,8 @@ from nlp.dosage.tokens import Tokens
 _WORDS = {
     word: Decimal(value)
     for value, words in (
-        (1, "one"), (2, "two"), (3, "three"), (4, "four"), (5, "five"), (6, "six"), (7, "seven"),
+        (1, "one una uno"), (2, "two dos"), (3, "three tres"), (4, "four cuatro"), (5, "five"),
+        (6, "six"), (7, "seven"),
         (8, "eight"), (9, "nine"), (10, "ten"), (11, "eleven"), (12, "twelve"), (14, "fourteen"),
         (15, "fifteen"), (16, "sixteen"), (18, "eighteen"), (20, "twenty"), (21, "twentyone"),
         (24, "twentyfour"), (30, "thirty"), (36, "thirtysix"), (40, "forty"), (48, "fortyeight"),
@@ -22,7 +23,8 @@ _TENS = frozenset(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "ei
 _TENS_VALUES = {"seventy": Decimal(70), "eighty": Decimal(80)}
 _PARTS = {
     "half": Decimal("0.5"), "halves": Decimal("0.5"), "quarter": Decimal("0.25"),
-    "quarters": Decimal("0.25"), "fourth": Decimal("0.25"), "fourths": Decimal("0.25"),
+    "media": Decimal("0.5"), "quarters": Decimal("0.25"), "fourth": Decimal("0.25"),
+    "fourths": Decimal("0.25"),
 }  # fmt: skip
 ORDINALS = {
     "other": 2, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5,

@@ -9,7 +9,7 @@ from typing import Any
 
 from nlp.dosage.numbers import number_range, positive_int
 from nlp.dosage.parts import daily_at, every
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.tokens import Tokens, word_set
 from nlp.dosage.units import time_unit
 
 _MEALS = {
@@ -21,7 +21,7 @@ _PREPOSITIONS = {
     "before": "A", "ac": "A", "prior": "A", "preceding": "A", "with": "", "w": "", "at": "",
     "during": "", "after": "P", "pc": "P", "following": "P", "without": None,
 }  # fmt: skip
-_FILLERS = frozenset("each every all the your a any his her any full main largest big".split())
+_FILLERS = word_set("each every all the your a any his her any full main largest big")
 _GENERIC_TIMES = 3
 _MINUTES = {"min": 1, "h": 60}
 _ALONE = {"ac": "AC", "qac": "AC", "pc": "PC", "qpc": "PC", "tidac": "AC", "cc": "C"}
@@ -55,9 +55,7 @@ def meal_at(t: Tokens, i: int, offset: int | None = None) -> Occasion | None:
     """
     word = t.word(i)
     j = i + 1
-    if word == "prior" and t.word(j) == "to":
-        j += 1
-    elif word == "w" and t.word(j) == "/":
+    if (word == "prior" and t.word(j) == "to") or (word == "w" and t.word(j) == "/"):
         j += 1
     prefix = _PREPOSITIONS.get(word)
     if prefix is None:
@@ -144,7 +142,7 @@ def _clock(t: Tokens, i: int, stated: bool) -> tuple[str, int] | None:
     if hour is None or not digits.isdigit():
         return None
     j, minute, told = i + 1, 0, stated
-    colon = t.word(j) == ":" and t.glued(j) and t.glued(j + 1) and len(t.word(j + 1)) == 2  # noqa: PLR2004
+    colon = t.word(j) == ":" and t.glued(j) and t.glued(j + 1) and len(t.word(j + 1)) == 2
     if colon and t.word(j + 1).isdigit():
         minute, j, told = int(t.word(j + 1)), j + 2, True
     elif len(digits) == _FOUR_DIGITS and (stated or t.word(j) in ("hrs", "hours", "h")):

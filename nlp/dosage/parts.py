@@ -14,11 +14,18 @@ DISPENSE = "DISPENSE"
 THEN, AND, STOP, OPEN, CLOSE, COLON = "THEN", "and", "stop", "open", "close", "colon"
 EXCEPT, COMMA = "except", "comma"
 MARKS = frozenset((THEN, AND, COMMA, STOP, OPEN, CLOSE, COLON, EXCEPT))
-# The parts that are attributes of a drug; a quantity to dispense is none.
-ATTRIBUTES = frozenset(
+# The parts that are attributes of a drug; how it is given and days of a course are in its SIG.
+EXPOSED = frozenset(
     (
-        DOSE, STRENGTH, FORM, AMOUNT, RATE, ROUTE, SITE, METHOD, FREQUENCY, DURATION,
-        INFUSED_OVER, PHASE, AS_NEEDED, INDICATION, MAX_DOSE, TAPER, SCALE, INSTRUCTION,
+        DOSE, STRENGTH, FORM, AMOUNT, RATE, ROUTE, SITE, FREQUENCY, DURATION, AS_NEEDED,
+        INDICATION, MAX_DOSE, TAPER, INSTRUCTION,
+    )
+)  # fmt: skip
+# The parts that make the words around them an instruction for taking a drug.
+TELLING = frozenset(
+    (
+        DOSE, STRENGTH, AMOUNT, RATE, ROUTE, SITE, FREQUENCY, DURATION, INFUSED_OVER, PHASE,
+        AS_NEEDED, MAX_DOSE, TAPER, SCALE,
     )
 )  # fmt: skip
 

@@ -5,10 +5,11 @@ from itertools import product
 from typing import NamedTuple
 
 from nlp import rules
-from nlp.dosage.tokens import Tokens, words_of
+from nlp.dosage.tokens import Tokens, word_set, words_of
 
-KINDS = frozenset(
-    "ROUTE SITE WHEN EACH COUNT AS_NEEDED THEN METHOD FORM TAPER SCALE NOTE ASIDE INSTRUCTION DISPENSE".split()
+KINDS = word_set(
+    "ROUTE SITE WHEN EACH COUNT AS_NEEDED THEN METHOD FORM TAPER SCALE NOTE ASIDE INSTRUCTION"
+    " DISPENSE"
 )
 
 

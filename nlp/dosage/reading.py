@@ -23,8 +23,6 @@ from nlp.dosage.parts import (
     FREQUENCY,
     INDICATION,
     INSTRUCTION,
-    MARKS,
-    MAX_DOSE,
     METHOD,
     OPEN,
     PHASE,
@@ -38,8 +36,8 @@ from nlp.dosage.parts import (
     THEN,
     Part,
 )
-from nlp.dosage.phrases import phrase_at, table
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.phrases import phrase_at
+from nlp.dosage.tokens import Tokens, word_set
 from nlp.dosage.units import time_unit, unit_at
 
 _MARKS = {
@@ -49,14 +47,18 @@ _MARKS = {
 _MAX_COUNT = Decimal(12)
 _MAX_REASON_WORDS = 12
 _MAX_INDICATION_WORDS = 7
-_DETERMINERS = frozenset("the his her your their my a an of".split())
-_NO_REASON = frozenset(
-    "which who whom that this these those she he they it we you i now life home discharge dose"
-    " doses each every at".split()
+_NEAR = 2
+_BEFORE_COUNT = frozenset(
+    (METHOD, THEN, AND, STOP, COLON, STRENGTH, FORM, PHASE, FREQUENCY, ROUTE, SITE)
 )
-_REASON_ENDS = frozenset(
+_DETERMINERS = word_set("the his her your their my a an of")
+_NO_REASON = word_set(
+    "which who whom that this these those she he they it we you i now life home discharge dose"
+    " doses each every at"
+)
+_REASON_ENDS = word_set(
     "but because since while when if then who which unless until and/or she he they was were is"
-    " are has had with max maximum not do may can no take use give up x daily prn or-as".split()
+    " are has had with max maximum not do may can no take use give up x daily prn or-as"
 )
 _EYES_AND_EARS = {
     "od": ("OD", "54485002", "Ophthalmic route"), "os": ("OS", "54485002", "Ophthalmic route"),
@@ -111,6 +113,7 @@ class Reading:
             or self._longest(i)
             or self._indication(i)
             or self._condition(i)
+            or self._today(i)
             or self._bare_number(i)
         )
 
@@ -121,9 +124,8 @@ class Reading:
         part, j = found
         if part is not None:
             return [part], j
-        if self._t.word(i) in ("limit", "max", "maximum", "nte", "mdd") or number(self._t, i):
-            if number(self._t, i):
-                return None
+        if number(self._t, i) is not None:
+            return None
         return [self._to_end(INSTRUCTION, i, i)], self._end(i)
 
     # --- places for drops
@@ -157,6 +159,10 @@ class Reading:
 
     def _free_text(self, i: int) -> Found | None:
         t = self._t
+        if t.word(i) in ("in", "with") and self.parts and number(t, i + 1) is not None:
+            diluent = amount_at(t, i + 1)
+            if diluent is not None and diluent[0].value.get("unit") in ("mL", "L", "oz"):
+                return self._remark(i, diluent[1] - 1)
         found = phrase_at(t, i)
         if found is None:
             return self._dispensed(i)
@@ -309,8 +315,16 @@ class Reading:
             return True
         phrase = phrase_at(t, j)
         if phrase is not None and (
-            phrase[0].kind in (
-                AS_NEEDED, "NOTE", "ASIDE", INSTRUCTION, DISPENSE, THEN, "COUNT", "EACH",
+            phrase[0].kind
+            in (
+                AS_NEEDED,
+                "NOTE",
+                "ASIDE",
+                INSTRUCTION,
+                DISPENSE,
+                THEN,
+                "COUNT",
+                "EACH",
             )
             or (phrase[0].kind == ROUTE and t.word(j) in ("po", "iv", "im", "by", "sl", "sc", "pr"))
             or (phrase[0].kind == METHOD and not first)
@@ -322,7 +336,7 @@ class Reading:
         if amount is not None and amount[0].kind in (DOSE, STRENGTH, RATE) and t.word(j) != "a":
             return True
         found = frequency_at(t, j)
-        return found is not None and not {"when"} == set(found[0]) - {
+        return found is not None and {"when"} != set(found[0]) - {
             "frequency", "period", "periodUnit", "food",
         }  # fmt: skip
 
@@ -343,10 +357,12 @@ class Reading:
                 if t.word(k) in ("carb", "carbs", "carbohydrate"):
                     return self._remark(i, k)
         spread = number_range(t, i)
-        if spread is None or spread[1] is None and t.word(i - 1) not in (">", "<", "over", "above"):
+        if spread is None or (
+            spread[1] is None and t.word(i - 1) not in (">", "<", "over", "above")
+        ):
             return None
         k = spread[2]
-        if spread[0] < 60:  # noqa: PLR2004 - a glucose, no dose
+        if spread[0] < 60:
             return None
         if t.word(k) in ("mg", "mg/dl") and t.word(k + 1) == "/":
             k += 3
@@ -392,7 +408,7 @@ class Reading:
         frequency = frequency_at(t, i)
         if frequency is not None:
             j = frequency[1]
-            best = [Part(FREQUENCY, t.begins[i], _undotted(t, j), {"repeat": frequency[0]})], j
+            best = [Part(FREQUENCY, t.begins[i], t.ends[j - 1], {"repeat": frequency[0]})], j
         for reading in (amount_at(t, i), combined_strength_at(t, i), duration_at(t, i)):
             if reading is not None and (best is None or reading[1] > best[1]):
                 best = [reading[0]], reading[1]
@@ -411,7 +427,7 @@ class Reading:
         if found is None:
             return None
         phrase, j = found
-        begin, end = t.begins[i], _undotted(t, j)
+        begin, end = t.begins[i], t.ends[j - 1]
         code, _, display = phrase.value.partition(" ")
         way = {"code": code.strip("-"), "display": display}
         if phrase.kind == ROUTE:
@@ -419,7 +435,7 @@ class Reading:
                 return None
             return [Part(ROUTE, begin, end, way)], j
         if phrase.kind == METHOD:
-            value = {"text": t.word(i)} | (way if display else {})
+            value = {"text": " ".join(t.words[i:j])} | (way if display else {})
             return [Part(METHOD, begin, end, value)], j
         if phrase.kind == SITE:
             value = {"text": t.written(i, j)} | (way if display else {})
@@ -466,6 +482,15 @@ class Reading:
         value = {"reason": t.written(i + 1, end)}
         return [Part(AS_NEEDED, t.begins[i], t.ends[end - 1], value)], end
 
+    def _today(self, i: int) -> Found | None:
+        """`take 2 tablets today, then …`: once; in a note `today` tells when it was written."""
+        t = self._t
+        if not self._bare or t.word(i) not in ("today", "hoy"):
+            return None
+        if not any(part.kind == DOSE for part in self.parts):
+            return None
+        return [Part(FREQUENCY, t.begins[i], t.ends[i], {"repeat": {"count": 1}})], i + 1
+
     def _bare_number(self, i: int) -> Found | None:
         """A count without a unit: `take 2 at bedtime`, `1 every morning`, `then 20 daily`."""
         t = self._t
@@ -479,18 +504,21 @@ class Reading:
         said = following is not None and following[0].kind in (
             ROUTE, "WHEN", "EACH", "COUNT", AS_NEEDED, SITE,
         )  # fmt: skip
-        if not said and frequency_at(t, j) is None and duration_at(t, j) is None:
-            if phase_at(t, j) is None:
-                return None
+        if not (said or frequency_at(t, j) or duration_at(t, j) or phase_at(t, j)):
+            return None
         return [Part(DOSE, t.begins[i], t.ends[j - 1], quantity(low, high, None))], j
 
     def _may_count(self, i: int) -> bool:
-        marks = [p for p in self.parts if p.kind not in (OPEN, CLOSE)]
-        if not marks:
-            return self._bare and (i == 0 or self._t.word(i - 1).isalpha() or self._t.word(i-1) == ":")
-        return marks[-1].kind in (METHOD, THEN, AND, STOP, COLON, STRENGTH, FORM, PHASE, FREQUENCY,
-                                  ROUTE, SITE) and (self._t.begins[i] - marks[-1].end <= 2
-                                  or marks[-1].kind in (METHOD,))
+        """Whether a number here is told to be taken: behind a verb, `and`, a strength, a time."""
+        t = self._t
+        if t.word(i - 1) == "/":
+            return False
+        said = [part for part in self.parts if part.kind not in (OPEN, CLOSE)]
+        if not said:
+            return self._bare and (i == 0 or t.word(i - 1).isalpha() or t.word(i - 1) == ":")
+        last = said[-1]
+        near = t.begins[i] - last.end <= _NEAR or last.kind == METHOD
+        return near and last.kind in _BEFORE_COUNT
 
 
 def _unbracketed(words: str) -> str:
@@ -499,19 +527,6 @@ def _unbracketed(words: str) -> str:
     return words[1:-1].strip() if whole else words
 
 
-def _undotted(t: Tokens, j: int) -> int:
-    """The end of token `j - 1` without a full stop that ends the sentence: `b.i.d.` keeps its own."""
-    return t.ends[j - 1]
-
-
 def read(text: str, begin: int, end: int, *, bare: bool = False) -> list[Part]:
     """The parts and marks of `text[begin:end]`, in order, not overlapping; offsets into `text`."""
     return Reading(text, begin, end, bare=bare).read()
-
-
-def has_sig_words(word: str) -> bool:
-    """Whether a phrase of the table begins with the word."""
-    return word in table()
-
-
-__all__ = ["MARKS", "MAX_DOSE", "Reading", "read"]

@@ -8,13 +8,19 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
+
+
 _TOKEN = re.compile(
     r"(?P<thousands>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d))"
-    r"|(?P<number>\d+(?:\.\d+)?|\.\d+)"
+    r"|(?P<number>\d+(?:\.\d+)?|(?<![a-z])\.\d+)"
     r"|(?P<vulgar>[½¼¾⅓⅔⅛])"
     r"|(?P<dotted>(?<![a-z])(?:[a-z]\.(?:[a-z]\.)+|[a-z]\.[a-z](?:\.[a-z])*(?![a-z.])"
     r"|[btq]\.[ ]i\.[ ]d\.?(?![a-z])|p\.[ ]o\.|p\.[ ]r\.[ ]n\.|q\.[ ]?h\.[ ]?s\.|q\.[ ]d\.))"
-    r"|(?P<word>[a-z]+(?:['’][a-z]+)?)"
+    r"|(?P<word>[^\W\d_½¼¾⅓⅔⅛]+(?:['’][a-z]+)?)"
     r"|(?P<sign>\S)"
 )
 _VULGAR = {
@@ -25,9 +31,9 @@ _VULGAR = {
 }
 _SIGNS = {"–": "-", "—": "-", "−": "-", "‑": "-", "×": "x", "µ": "u", "μ": "u", "•": ";"}
 # Shorthands that are written with full stops; other dotted letters (`e.g.`) stay as they are.
-_DOTTED = frozenset(
+_DOTTED = word_set(
     "bid tid qid qd qod qhs hs po pr sl im iv sc sq ac pc prn od os ou ad as au am pm ng gt qam qpm"
-    " qac qpc bds tds qds tiw inh npo pv us".split()
+    " qac qpc bds tds qds tiw inh npo pv us"
 )
 
 

@@ -8,7 +8,7 @@ https://ucum.org/ucum
 from decimal import Decimal
 from typing import NamedTuple
 
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.tokens import Tokens, word_set
 
 MASS, VOLUME, COUNTED, PERCENT, LENGTH = "mass", "volume", "counted", "percent", "length"
 
@@ -45,12 +45,17 @@ _MEASURED = {
     ("cm", "cm", LENGTH): "cm",
 }
 _COUNTED = {
-    "tablet": "tablet tablets tab tabs tb caplet caplets tbl",
-    "capsule": "capsule capsules cap caps softgel softgels gelcap gelcaps",
-    "pill": "pill pills",
+    "tablet": (
+        "tablet tablets tab tabs tb caplet caplets tbl tableta tabletas comprimido comprimidos comp"
+    ),
+    "capsule": (
+        "capsule capsules cap caps softgel softgels gelcap gelcaps cápsula cápsulas"
+        " capsula capsulas"
+    ),
+    "pill": "pill pills pastilla pastillas",
     "puff": "puff puffs",
     "spray": "spray sprays squirt squirts",
-    "drop": "drop drops gtt gtts",
+    "drop": "drop drops gtt gtts gota gotas",
     "patch": "patch patches",
     "suppository": "suppository suppositories supp supps",
     "inhalation": "inhalation inhalations",
@@ -98,11 +103,11 @@ UNITS: dict[str, Unit] = {
 }
 _SCALES = {"million": Decimal(10**6), "mill": Decimal(10**6), "thousand": Decimal(1000)}
 # What may stand between a number and what is counted: `1 chewable tablet`, `2 eye drops`.
-_ADJECTIVES = frozenset(
+_ADJECTIVES = word_set(
     "oral chewable sublingual vaginal rectal nasal eye ear full whole extended-release delayed er"
     " xr sr ec dr odt extended release enteric coated disintegrating effervescent topical level"
     " heaping more additional scored single separate transdermal small prefilled orally dissolving"
-    " metered ophthalmic buccal".split()
+    " metered ophthalmic buccal ds"
 )
 _MAX_ADJECTIVES = 3
 TIME_UNITS = {
@@ -110,7 +115,9 @@ TIME_UNITS = {
     "hrs": "h", "hour": "h", "hours": "h", "°": "h", "d": "d", "day": "d", "days": "d",
     "dy": "d", "week": "wk", "weeks": "wk", "wk": "wk", "wks": "wk", "w": "wk",
     "month": "mo", "months": "mo", "mo": "mo", "mos": "mo", "mth": "mo", "year": "a",
-    "years": "a", "yr": "a", "yrs": "a", "sec": "s", "second": "s", "seconds": "s",
+    "dia": "d", "dias": "d", "día": "d", "días": "d", "hora": "h", "horas": "h", "semana": "wk",
+    "semanas": "wk", "mes": "mo", "meses": "mo", "years": "a", "yr": "a", "yrs": "a", "sec": "s",
+    "second": "s", "seconds": "s",
 }  # fmt: skip
 
 

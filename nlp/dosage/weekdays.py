@@ -1,6 +1,6 @@
 """Days of the week: `MWF`, `Mon/Wed/Fri`, `Tuesdays and Thursdays`, `Monday through Friday`."""
 
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.tokens import Tokens, word_set
 
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # How clinicians write sets of days: one `T` is Tuesday, the second Thursday, likewise with `S`.
@@ -14,7 +14,7 @@ _SETS = {
     "mf": "mon fri", "wf": "wed fri", "mw": "mon wed", "mth": "mon thu", "tf": "tue fri",
     "trs": "tue thu sat", "tr": "tue thu", "mwthf": "mon wed thu fri", "sasu": "sat sun",
 }  # fmt: skip
-_LETTERS = frozenset("m t w th f s sa su tu r tr".split())
+_LETTERS = word_set("m t w th f s sa su tu r tr")
 _MIN_LETTERS = 2
 _NAMES = {
     name: day

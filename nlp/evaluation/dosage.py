@@ -10,7 +10,9 @@ route, prn (`yes` or the reason), max, note and site (words that must be among t
 `freq` is left out where it is once a day at each `when` or `time`.
 """
 
+import argparse
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -128,7 +130,9 @@ def _fields(written: str) -> Fields:
     for item in written.split(";"):
         name, _, value = item.strip().partition(" ")
         if name and name != "-":
-            found[name] = value.strip().lower() if name in ("prn", "note", "site") else value.strip()
+            found[name] = (
+                value.strip().lower() if name in ("prn", "note", "site") else value.strip()
+            )
     occasions = found.get("when", found.get("time", "")).count(",") + 1
     if ("when" in found or "time" in found) and found.get("freq") == f"{occasions}/d":
         del found["freq"]
@@ -202,7 +206,7 @@ def score(table: Iterable[Row]) -> list[tuple[Row, Result]]:
 
 def interval(results: Sequence[Result]) -> tuple[float, float, float]:
     """The part of the fields that are right, and its 95 % interval (bootstrap over rows)."""
-    draw = random.Random(_SEED)  # noqa: S311 - sampling, not a secret
+    draw = random.Random(_SEED)  # noqa: S311 - sampling, no secret
     counts = [(result.right, result.total) for result in results]
 
     def share(sample: Sequence[tuple[int, int]]) -> float:
@@ -223,9 +227,9 @@ def report(table: Iterable[Row]) -> list[str]:
     missed: dict[str, int] = {}
     doses = 0
     for _, result in scored:
-        for name, expected, found in result.wrong:
+        for name, told, found in result.wrong:
             missed[name] = missed.get(name, 0) + 1
-            doses += name in ("dose", "rate", "max") and found is not None and expected != found
+            doses += name in ("dose", "rate", "max") and found is not None and told != found
     lines = [
         f"instructions {len(scored)}, wholly right {whole} ({whole / len(scored):.3f})",
         f"fields right {right} of {total} = {share:.3f} [{low:.3f}, {high:.3f}]",
@@ -237,3 +241,14 @@ def report(table: Iterable[Row]) -> list[str]:
             lines.append(f"  {expected.sig!r}")
             lines.extend(f"      {n}: expected {e}, found {f}" for n, e, f in result.wrong)
     return lines
+
+
+def main() -> None:
+    """Score the table that is named and print the report."""
+    parser = argparse.ArgumentParser(prog="python -m nlp.evaluation.dosage")
+    parser.add_argument("table", type=Path, help="table of instructions (tab-separated)")
+    sys.stdout.write("\n".join(report(rows(parser.parse_args().table))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ _MODULES = {
     "ncbi": "nlp.evaluation.recognition:ncbi_disease",
     "maccrobat": "nlp.evaluation.recognition:maccrobat",
     "negex": "nlp.evaluation.negation:negex",
+    "lab_values": "nlp.evaluation.lab_values:lab_values",
     "speed": "nlp.evaluation.speed:speed",
 }
 NAMES = tuple(_MODULES)

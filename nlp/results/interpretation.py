@@ -5,6 +5,8 @@ https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html. Only w
 given: no value is compared with a range here.
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from decimal import Decimal
 from typing import Any
@@ -24,13 +26,15 @@ _DEGREE = (
 )
 _WORDS = (
     r"(?P<critical_high>critical(?:ly)?\s+(?:high|elevated))|(?P<critical_low>critical(?:ly)?\s+low)"
-    r"|(?P<high>elevated|high|supra-?therapeutic|above\s+(?:normal|range)|↑+|⬆)"
-    r"|(?P<low>low|sub-?therapeutic|decreased|below\s+(?:normal|range)|↓+|⬇)"
+    r"|(?P<high>elevated|raised|high|supra-?therapeutic|above\s+(?:normal|range)|↑+|⬆)"
+    r"|(?P<low>low|reduced|sub-?therapeutic|decreased|below\s+(?:normal|range)|↓+|⬇)"
     r"|(?P<normal>normal|unremarkable|within\s+(?:the\s+)?normal\s+(?:limits|range)|wnl|nl(?=\W|$)"
     r"|in\s+(?:the\s+)?normal\s+range|negative\s+for\s+elevation)"
     r"|(?P<critical>critical|panic)|(?P<abnormal>abnormal)"
 )
-_LETTERS = r"(?P<letter>HH|LL|H|L|A|N|C|\*H|\*L|H\*|L\*|High|Low|HIGH|LOW|Normal|Abnormal|CRIT|Critical)"
+_LETTERS = (
+    r"(?P<letter>HH|LL|H|L|A|N|C|\*H|\*L|H\*|L\*|High|Low|HIGH|LOW|Normal|Abnormal|CRIT|Critical)"
+)
 _CODES = {
     "critical_high": "HH", "critical_low": "LL", "high": "H", "low": "L", "normal": "N",
     "critical": "AA", "abnormal": "A",
@@ -50,9 +54,12 @@ _TRAILING_WORD = re.compile(
     re.IGNORECASE,
 )
 _TRAILING_LETTER = re.compile(rf"\s*[|,]?\s*(?:[(\[]\s*{_LETTERS}\s*[)\]])")
-_BARE_LETTER = re.compile(r"\s*[|,]?\s*(?P<letter>HH|LL|H|L|\*H|\*L|H\*|L\*)(?![\w/'’.-]|\s*[=:(/])")
+_BARE_LETTER = re.compile(
+    r"\s*[|,]?\s*(?P<letter>HH|LL|H|L|\*H|\*L|H\*|L\*)(?![\w/'’.-]|\s*[=:(/])"
+)
 _BEFORE = re.compile(
-    rf"(?:^|[\s,;(:]){_DEGREE}(?:{_WORDS})(?:\s+(?:serum|level\s+of|his|her|the|a))*\s+$", re.IGNORECASE
+    rf"(?:^|[\s,;(:]){_DEGREE}(?:{_WORDS})(?:\s+(?:serum|level\s+of|his|her|the|a))*\s+$",
+    re.IGNORECASE,
 )
 _BEFORE_REACH = 40
 _RANGE_NAME = r"(?:ref(?:erence)?(?:\s+(?:range|interval))?|normal(?:\s+range)?|nl|range|normals?|lab\s+normal|rr)\s*(?:is|of)?\s*[:=]?\s*"

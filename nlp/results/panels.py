@@ -1,5 +1,7 @@
 """Several results written as one: `AST/ALT 45/60`, `ABG 7.32/50/60/24`, `H&H 10.2/31`."""
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +16,16 @@ from nlp.terminology import Term
 JOINT = re.compile(r"\s*[/&|]\s*|,?\s+and\s+|,\s*")
 """What joins the names of tests whose values follow together."""
 
-_LINK = (
-    r"(?:\s*(?::|=|-(?=\s)|\b(?:is|was|were|are|of|at|levels?|counts?|ratio|today|now|elevated|normal|low|high|both|respectively|stable|showed|with|(?:on|RA)\s+(?:room\s+air|ra|admission|arrival|\d+\s*l(?:iters?)?(?:\s*nc)?|\d+\s*%(?:\s*fio2)?))\b|\(\s*(?:ra|room\s+air|on\s+[^()]{1,20})\s*\))){0,5}\s*"
-)
+_LINK = r"(?:\s*(?::|=|-(?=\s)|\b(?:is|was|were|are|of|at|levels?|counts?|ratio|today|now|elevated|normal|low|high|both|respectively|stable|showed|with|(?:on|RA)\s+(?:room\s+air|ra|admission|arrival|\d+\s*l(?:iters?)?(?:\s*nc)?|\d+\s*%(?:\s*fio2)?))\b|\(\s*(?:ra|room\s+air|on\s+[^()]{1,20})\s*\))){0,5}\s*"
 _SEPARATOR = r"\s*(?:/|,|\||\band\b|&|,\s*and\b)\s*"
 _VALUES = re.compile(
     rf"{_LINK}(?P<list>(?:{NUMBER})\s*%?(?:{_SEPARATOR}(?:{NUMBER})\s*%?)+)(?!\s*/?\s*\d|[A-Za-z])",
     re.IGNORECASE,
 )
 _ONE = re.compile(rf"(?P<value>{NUMBER})(?P<percent>\s*%)?")
-_REFUSED = re.compile(r"\s*(?:mg|mcg|years?|days?|hours?|weeks?|months?|units|tabs?)\b(?!\s*/)", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"\s*(?:mg|mcg|years?|days?|hours?|weeks?|months?|units|tabs?)\b(?!\s*/)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,7 @@ def _numbers(text: str, begin: int, end: int) -> list[re.Match[str]]:
     return list(_ONE.finditer(text, *match.span("list")))
 
 
-def read_several(
-    text: str, begin: int, end: int, terms: Sequence[Term | None]
-) -> list[Attribute]:
+def read_several(text: str, begin: int, end: int, terms: Sequence[Term | None]) -> list[Attribute]:
     """One value for each of `terms`, in order; nothing unless all fit and their number is right."""
     found = _numbers(text, begin, end)
     if len(found) != len(terms):

@@ -4,6 +4,8 @@ Each code's fully specified name is in the SNOMED International Global Patient S
 2020 (value set in `hl7.terminology.r4` 7.0.1).
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 
 from nlp.mention import Concept
@@ -48,7 +50,7 @@ _WORDS = (
 )
 _NORMALITY = (
     r"|(?P<normal>normal|unremarkable|within\s+(?:the\s+)?normal\s+(?:limits|range)|WNL)"
-    r"|(?P<abnormal>abnormal)|(?P<high>elevated|high|increased)|(?P<low>low|decreased)"
+    r"|(?P<abnormal>abnormal)|(?P<high>elevated|raised|high|increased|prolonged)|(?P<low>low|decreased|reduced)"
 )
 _DEGREE = r"(?:(?:strongly|weakly|slightly|mildly|markedly|moderately|all|also|again|still|both|completely|entirely|essentially|grossly|initially|persistently)\s+)*"
 AFTER = re.compile(rf"\s*{_DEGREE}(?:{_WORDS}{_NORMALITY})(?![A-Za-z]|-[a-z])", re.IGNORECASE)

@@ -6,18 +6,15 @@ test's. A trend (`1.2 -> 1.8`, `from 9.2 to 7.1`) gives its newest value; the ol
 results too where they are dated.
 """
 
-# ruff: noqa: E501 - a regular expression is read better unbroken
-
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from nlp.mention import Attribute
-from nlp.results import interpretation, qualitative
-from nlp.results.interpretation import NUMBER
+from nlp.results import interpretation, qualitative, wording
 from nlp.results.result_dates import DATE, NOTE, value_of
-from nlp.results.units import UNIT, Fit, fitting_unit, is_doubtful
+from nlp.results.units import Fit, fitting_unit, is_doubtful
 from nlp.terminology import Term
 
 SCORE = "{score}"
@@ -28,61 +25,6 @@ _COMPARATORS = {
     "less than": "<", "greater than": ">", "more than": ">", "under": "<", "below": "<",
     "above": ">", "over": ">", "at least": ">=", "up to": "<=",
 }  # fmt: skip
-_SKIP = re.compile(
-    r"\s*(?:[:=~|]|x\s*\d\b|\.{2,}|-{1,3}(?=\s)|–(?=\s)|,(?=\s*\d)|,?\s*(?:which|that)\b|\*+"
-    r"|(?:levels?|counts?|values?|results?|readings?|rate|score|scale|index|titers?|titres?|studies|study|range|ratio|percentage|numbers?|total|measurements?|random|fasting|repeat|last|latest|initial|initially|first|most\s+recent|recent|"
-    r"peak|trough|nadir|max|maximum|room\s+air|on\s+room\s+air|on\s+ra|ra|is|was|were|are|be|being|of|at|has\s+been|had\s+been|has|had|have|been|remains?|remained|stays?|stayed|improved|improving|increased|increasing|"
-    r"decreased|decreasing|rose|risen|rising|fell|fallen|falling|dropped|dropping|trended|trending|trend|came|come|went|going|jumped|climbed|stable|stably|measured|measuring|found|noted|reported|recorded|shows?|showed|showing|revealed?|reads?|demonstrated|to\s+be|back|returned|returning|"
-    r"around|about|approximately|approx\.?|down|up|to|estimated|peaked|peaking|bottomed|check(?:ed)?|in\s+the\s+clinic|here|a\s+bit|slightly|mildly|moderately|markedly|severely|significantly|still|only|just|well|controlled|uncontrolled|now\s+at|as|by|with\s+a|"
-    r"the|a|an|oral|orally|tympanic|rectal|axillary|temporal|afebrile|febrile|sitting|standing|supine|lying|left\s+arm|right\s+arm|serum|plasma|result|and\s+is|but|per|report|daily\s+average|average|averaging|running|runs|pre|post)\b)",
-    re.IGNORECASE,
-)
-_PAREN = re.compile(r"\s*[(\[](?P<inside>[^()\[\]\n]{1,40})[)\]]")
-_VALUE = re.compile(
-    r"\s*(?P<cmp>[<>≤≥]=?|=[<>]|(?:less|greater|more)\s+than|under|below|above|over|at\s+least)?\s*"
-    rf"(?P<value>-?(?:{NUMBER}))"
-    rf"(?:(?:\s*-?|\s*\|\s*)(?P<unit>(?:{UNIT})(?![A-Za-z])))?",
-    re.IGNORECASE,
-)
-_FROM = re.compile(
-    rf"\s*(?:(?:down|up|improved|increased|decreased|went|rose|fell|dropped|came)\s+)?from\s+(?P<old>{NUMBER})\s*(?:{UNIT})?(?P<olddate>[^.;\n]{{0,30}}?)\s+(?:down\s+|up\s+)?to\s+(?=(?:{NUMBER}))",
-    re.IGNORECASE,
-)
-# What, right behind a number, says that it is no result of this kind, or not all of one.
-_REST = re.compile(
-    r"\s*(?:/|-|–|:|\+/-|±)\s*\d|\s*to\s+\d|\s*x\s*\d+(?:\.\d+)?\s*(?:x|cm|mm|m\b|in)|,\d|\.\d|[A-Za-z_]|'?s\b|-[A-Za-z]|\+|\s+\+\s*\d",
-    re.IGNORECASE,
-)
-_AFTER_REFUSED = re.compile(
-    r"\s*-?\s*(?:(?:years?|yrs?|y/?o|days?|weeks?|wks?|months?|mos?|hours?|hrs?|minutes?|mins?|times|pm|am|a\.m|p\.m|o'clock|mg|mcg|milligrams?|grams?|g|units?|tabs?|tablets?|capsules?|caps|ml|cc|mm|cm|doses?|puffs?|drops?|th|st|nd|rd)\b(?!\s*/)|[/\-]\s*\d{1,2}\s*/|°(?!\s*[FC])|\s*of\s+\d)",
-    re.IGNORECASE,
-)
-# An older value for comparison: `7.9, down from 9.1 last month`. Nothing behind it is the newer's.
-_OLDER = re.compile(
-    rf"\s*[,;(–-]*\s*(?:(?:which\s+)?(?:is|was)?\s*(?:down|up|improved|increased|decreased|better|worse|stable|changed|unchanged|elevated|lower|higher)\s+)?(?:from|than|compared\s+(?:to|with)|versus|vs\.?|was|previously|previous|prior|baseline|last)\b[^.;\n\d]{{0,16}}(?:{NUMBER})",
-    re.IGNORECASE,
-)
-_ARROW = re.compile(r"\s*(?:-{1,2}>|=>|→|⟶|➔|➜|>{1,3})\s*(?=[<>]?\s*\.?\d)")
-_NEWER = re.compile(
-    r"\s*[,;]?\s*(?:and|but|then|which\s+(?:has\s+)?)?\s*(?:is\s+|has\s+|had\s+|was\s+)?(?:now|today|currently|most\s+recently|(?:down|up|increased|decreased|improved|improving|rising|rose|risen|fell|fallen|falling|dropped|trended\s+(?:down|up))\s+to)\b(?:\s*(?:is|was|at|to|down|up|of|increased|decreased|improved))*\s*(?=[<>]?\s*\.?\d)",
-    re.IGNORECASE,
-)
-_AND_THEN = re.compile(r"\s*(?:[,;]|and\b|then\b|,\s*(?:and|then)\b)\s*(?:was\s+|then\s+|of\s+|a\s+)*(?=[<>]?\s*\.?\d)", re.IGNORECASE)
-_TITRE = re.compile(r"\s*(?:at\s+|of\s+)?(?P<cmp>[<>≤≥]=?)?\s*1\s*:\s*(?P<dilution>\d{1,6})(?!\d|\s*:|\s*(?:am|pm)\b)", re.IGNORECASE)
-_RANGE = re.compile(
-    rf"\s*(?:in\s+(?:the\s+)?)?(?P<low>{NUMBER})\s*%?\s*(?:-|–|to)\s*(?P<high>{NUMBER})(?![\d/:.]|s\b|\s*[-–/]\s*\d)"
-    rf"(?:\s*(?P<unit>(?:{UNIT})(?![A-Za-z])))?",
-    re.IGNORECASE,
-)
-_OUT_OF = re.compile(r"\s*(?:/|out\s+of|of)\s*(?P<most>\d+)(?![\d/]|\.\d)", re.IGNORECASE)
-_SERIAL = re.compile(r"\s*x\s*\d\b(?!\s*(?:\d|cm|mm|m\b|\.))|\s*(?:times|x)\s+(?:two|three|\d)\b", re.IGNORECASE)
-_CLAUSE_END = re.compile(
-    r"\s*(?:$|[.,;:|)\n\]]|and\b|but\b|for\b|today\b|on\b|with\b|except\b|as\b|in\b|this\b|at\b|x\s*\d|times\b|\(|-\s)", re.IGNORECASE
-)
-_PLUS_MINUS = re.compile(r"\s*(?:\((?P<sign>[+-])\)|(?P<bare>\+))(?![\w+])")
-_CLASS = re.compile(
-    r"\s*(?:functional\s+)?(?:class(?:ification)?|stage|grade)?\s*(?:of|is|was|:)?\s*(?P<class>I{1,3}V?|IV|[1-5]|[ABC])(?:E)?(?![\w.])(?:\s*(?:-|/|to)\s*(?P<upper>I{1,3}V?|IV|[1-5])(?!\w))?"
-)
 
 
 @dataclass(slots=True)
@@ -93,6 +35,7 @@ class _State:
     extras: list[Attribute] = field(default_factory=list)
     flag_span: tuple[int, int] | None = None
     flag_name: str | None = None
+    shows: bool = False  # A verb was read behind which another finding may stand.
 
 
 def _extra(text: str, type_: str, begin: int, end: int, value: Any) -> Attribute:
@@ -112,9 +55,7 @@ def _take_date(text: str, pos: int, end: int, state: _State) -> int | None:
         return None
     found = value_of(match)
     if state.content.setdefault("date", found) == found:
-        state.extras.append(
-            _extra(text, "TEST_DATE", match.start(), match.end(), {"date": found})
-        )
+        state.extras.append(_extra(text, "TEST_DATE", match.start(), match.end(), {"date": found}))
     return match.end()
 
 
@@ -149,7 +90,8 @@ def _comparable(limits: dict[str, Any], value: Decimal) -> bool:
 def _set_flag(text: str, match: re.Match[str], offset: int, state: _State) -> None:
     code = interpretation.code_of(match)
     state.content["interpretation"] = code
-    state.flag_span = (offset + match.start(), offset + match.end())
+    group = next(name for name, found in match.groupdict().items() if found)
+    state.flag_span = (offset + match.start(group), offset + match.end(group))
     state.flag_name = {"H": "high", "L": "low", "N": "normal", "A": "abnormal"}.get(code)
     state.extras.append(_extra(text, "TEST_FLAG", *state.flag_span, {"code": code}))
 
@@ -163,10 +105,11 @@ def _lead(text: str, pos: int, end: int, term: Term | None, state: _State) -> in
     if match is not None:
         _set_flag(text, match, 0, state)
         return match.end()
-    match = _SKIP.match(text, pos, end)
+    match = wording.SKIP.match(text, pos, end)
     if match is not None and match.end() > pos:
+        state.shows = state.shows or wording.SHOWS.fullmatch(match.group()) is not None
         return match.end()
-    match = _PAREN.match(text, pos, end)
+    match = wording.PAREN.match(text, pos, end)
     if match is not None:
         after = _take_reference(text, pos, end, term, state)
         if after is None:
@@ -183,13 +126,15 @@ def _lead(text: str, pos: int, end: int, term: Term | None, state: _State) -> in
     return None
 
 
-def _tail(text: str, pos: int, end: int, term: Term | None, state: _State, *, next_is_test: bool) -> int:
+def _tail(
+    text: str, pos: int, end: int, term: Term | None, state: _State, *, next_is_test: bool
+) -> int:
     """Past what stands behind a value and is about it."""
-    serial = _SERIAL.match(text, pos, end)
+    serial = wording.SERIAL.match(text, pos, end)
     if serial is not None:
         pos = serial.end()
     for _ in range(_MAX_STEPS):
-        if _OLDER.match(text, pos, end):
+        if wording.OLDER.match(text, pos, end):
             state.content.setdefault("date", NOTE)
             return pos
         after = None
@@ -212,15 +157,17 @@ def _score_end(text: str, pos: int, end: int, term: Term | None) -> int | None:
     """The end of what a score is out of: `8/10`, `24 out of 30`."""
     if term is None or not any(unit.ucum == SCORE for unit in term.units):
         return None
-    match = _OUT_OF.match(text, pos, end)
+    match = wording.OUT_OF.match(text, pos, end)
     if match is None or not any(unit.high == int(match["most"]) for unit in term.units):
         return None
     return match.end()
 
 
-def _number(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[str, Any], re.Match[str], int] | None:
+def _number(
+    text: str, pos: int, end: int, term: Term | None
+) -> tuple[dict[str, Any], re.Match[str], int] | None:
     """The number at `pos` as this test's value: its content, its match and where it ends."""
-    match = _VALUE.match(text, pos, end)
+    match = wording.VALUE.match(text, pos, end)
     if match is None:
         return None
     if term is not None and not term.units:
@@ -241,12 +188,16 @@ def _number(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[str,
     if out_of is not None:
         stop = out_of
     elif written is None:
-        if _REST.match(text, stop, end) and not _SERIAL.match(text, stop, end):
+        if wording.REST.match(text, stop, end) and not wording.SERIAL.match(text, stop, end):
             return None
-        if _AFTER_REFUSED.match(text, stop, end):
+        if wording.AFTER_REFUSED.match(text, stop, end):
             return None
-    elif re.compile(r"\s*(?:/|-|–)\s*\d").match(text, stop, end):
+    elif wording.JOINED.match(text, stop, end):
         return None
+    if fit.code == "[lb_av]":
+        ounces = wording.OUNCES.match(text, stop, end)
+        if ounces is not None:
+            value, stop = value + Decimal(ounces["ounces"]) / 16, ounces.end()
     content: dict[str, Any] = {"value": value}
     if match["cmp"]:
         content["comparator"] = _COMPARATORS[re.sub(r"\s+", " ", match["cmp"].lower())]
@@ -256,40 +207,55 @@ def _number(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[str,
     return content, match, stop
 
 
-def _ranged(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[str, Any], int, int] | None:
+def _ranged(
+    text: str, pos: int, end: int, term: Term | None
+) -> tuple[dict[str, Any], int, int] | None:
     """The range at `pos` (`35-40%`), of what is measured at the bedside or estimated.
 
     In a laboratory report `12-16` behind a name is the reference range, not a result.
     """
     if term is None or (term.type not in ("VITAL", "FUNCTION") and term.name not in _RANGED_NAMES):
         return None
-    match = _RANGE.match(text, pos, end)
-    if match is None or _AFTER_REFUSED.match(text, match.end(), end):
+    match = wording.RANGE.match(text, pos, end)
+    if match is None or wording.AFTER_REFUSED.match(text, match.end(), end):
         return None
     low, high = (Decimal(match[name].replace(",", "")) for name in ("low", "high"))
-    one, other = (fitting_unit(term, bound, match["unit"]) for bound in (low, high))
+    written = match["unit"]
+    if written is not None and is_doubtful(written):
+        written = None  # `140 to 200 in the morning`
+    one, other = (fitting_unit(term, bound, written) for bound in (low, high))
     if not (one.fits and other.fits and low < high and one.code == other.code):
         return None
     content: dict[str, Any] = {"value": low, "high": high, "unitWritten": one.written}
     if one.code is not None:
-        content |= {"code": one.code, "unit": match["unit"] or one.code}
+        content |= {"code": one.code, "unit": written or one.code}
     stop = _score_end(text, match.end(), end, term) or match.end()
     return content, match.start("low"), stop
 
 
-def _value_at(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[str, Any], int, int, Attribute | None] | None:
+def _titre(match: re.Match[str]) -> tuple[dict[str, Any], int, int, None]:
+    content: dict[str, Any] = {"dilution": Decimal(match["dilution"])}
+    if match["cmp"]:
+        content["comparator"] = _COMPARATORS[match["cmp"]]
+    return content, match.start("one"), match.end(), None
+
+
+def _value_at(
+    text: str, pos: int, end: int, term: Term | None
+) -> tuple[dict[str, Any], int, int, Attribute | None] | None:
     """A value at `pos`: `(content, begin, end, unit attribute)`."""
     if term is not None and any(unit.ucum == "{class}" for unit in term.units):
-        graded = _CLASS.match(text, pos, end)
+        graded = wording.CLASS.match(text, pos, end)
         if graded is not None:
-            return {"grade": graded["class"] + (f"-{graded['upper']}" if graded["upper"] else "")}, graded.start("class"), graded.end(), None
-    titre = _TITRE.match(text, pos, end)
+            return (
+                {"grade": graded["class"] + (f"-{graded['upper']}" if graded["upper"] else "")},
+                graded.start("class"),
+                graded.end(),
+                None,
+            )
+    titre = wording.TITRE.match(text, pos, end)
     if titre is not None and (term is None or not any(u.low is not None for u in term.units)):
-        content: dict[str, Any] = {"dilution": Decimal(titre["dilution"])}
-        if titre["cmp"]:
-            content["comparator"] = _COMPARATORS[titre["cmp"]]
-        begin = titre.start() + len(titre.group()) - len(titre.group().lstrip())
-        return content, begin, titre.end(), None
+        return _titre(titre)
     ranged = _ranged(text, pos, end, term)
     if ranged is not None:
         return *ranged, None
@@ -299,30 +265,36 @@ def _value_at(text: str, pos: int, end: int, term: Term | None) -> tuple[dict[st
     content, match, stop = found
     unit = None
     if content["unitWritten"]:
-        unit = Attribute("TEST_UNIT", match["unit"], *match.span("unit"), 1.0, {"code": content["code"]})
+        unit = Attribute(
+            "TEST_UNIT", match["unit"], *match.span("unit"), 1.0, {"code": content["code"]}
+        )
     return content, match.start("value"), stop, unit
 
 
 def _in_words(
-    text: str, pos: int, end: int, term: Term | None, *, next_is_test: bool
+    text: str, pos: int, end: int, term: Term | None, state: _State, *, next_is_test: bool
 ) -> tuple[dict[str, Any], int, int] | None:
     match = qualitative.AFTER.match(text, pos, end)
     if match is not None and next_is_test and not text[match.end() : end].strip():
         return None  # `urinalysis showed trace protein`: the next test's.
     if match is not None:
+        if state.shows and not wording.STOP.match(text, match.end(), end):
+            return None  # `histology revealed reactive gliosis`
         name = qualitative.name_of(match)
         if name in qualitative.INTERPRETED:
             return None  # A flag, until no number follows: see `read`.
         return {"concept": name}, match.start(name), match.end()
     if term is not None and not term.units:
-        sign = _PLUS_MINUS.match(text, pos, end)
+        sign = wording.PLUS_MINUS.match(text, pos, end)
         if sign is not None:
             name = "negative" if sign["sign"] == "-" else "positive"
             return {"concept": name}, sign.start() + 1, sign.end()
     return None
 
 
-def read(text: str, begin: int, end: int, term: Term | None, *, next_is_test: bool = False) -> list[Attribute]:
+def read(
+    text: str, begin: int, end: int, term: Term | None, *, next_is_test: bool = False
+) -> list[Attribute]:
     """The results behind a test's name: TEST_VALUE once each, newest last, and what is about them.
 
     TEST_VALUE's value: `value` (with `high` for a range) or `concept` or `dilution`; `code` and
@@ -332,18 +304,26 @@ def read(text: str, begin: int, end: int, term: Term | None, *, next_is_test: bo
     state = _State()
     results: list[Attribute] = []
     pos = begin
-    old = _FROM.match(text, pos, end)
     found = None
     for _ in range(_MAX_STEPS):
-        old = _FROM.match(text, pos, end)
+        old = None if wording.SPREAD.match(text, pos, end) else wording.FROM.match(text, pos, end)
         if old is not None:
             state.extras.append(_extra(text, "EARLIER_VALUE", *old.span("old"), None))
             pos = old.end()
         found = _value_at(text, pos, end, term)
         if found is None:
-            words = _in_words(text, pos, end, term, next_is_test=next_is_test)
-            found = (*words, None) if words is not None else None
+            words = _in_words(text, pos, end, term, state, next_is_test=next_is_test)
+            if words is not None:
+                titre = wording.TITRE.match(text, words[2], end)
+                found = (*words, None) if titre is None else _titre(titre)
         if found is not None:
+            break
+        spread = wording.SPREAD.match(text, pos, end)
+        if spread is not None:
+            ranged = _ranged(text, spread.end(), end, term)
+            found = (*ranged, None) if ranged is not None else None
+            if found is None:
+                return []  # `ranged from 9 to 12`: no one value.
             break
         after = _lead(text, pos, end, term, state)
         if after is None or after <= pos:
@@ -358,7 +338,14 @@ def read(text: str, begin: int, end: int, term: Term | None, *, next_is_test: bo
         if unit is not None:
             state.extras.append(unit)
         pos = _tail(text, pos, end, term, state, next_is_test=next_is_test)
-        value = Attribute("TEST_VALUE", text[start : _value_end(text, found)], start, _value_end(text, found), 1.0, state.content)
+        value = Attribute(
+            "TEST_VALUE",
+            text[start : _value_end(text, found)],
+            start,
+            _value_end(text, found),
+            1.0,
+            state.content,
+        )
         results += [value, *state.extras]
         previous, state = state, _State()
         found = _next(text, pos, end, term, previous, results)
@@ -367,9 +354,9 @@ def read(text: str, begin: int, end: int, term: Term | None, *, next_is_test: bo
 
 def _value_end(text: str, found: tuple[dict[str, Any], int, int, Attribute | None]) -> int:
     """Where the value itself ends, without its unit and blanks."""
-    content, start, stop, unit = found
+    _, start, stop, unit = found
     if unit is not None:
-        stop = unit.begin
+        stop = min(stop, unit.begin)
     return start + len(text[start:stop].rstrip())
 
 
@@ -379,7 +366,7 @@ def _next(
     """A further value of the same test, None when what follows is none."""
     if "value" not in previous.content or "high" in previous.content:
         return None
-    for pattern, newer in ((_ARROW, True), (_NEWER, True), (_AND_THEN, False)):
+    for pattern, newer in ((wording.ARROW, True), (wording.NEWER, True), (wording.AND_THEN, False)):
         match = pattern.match(text, pos, end)
         if match is None:
             continue
@@ -403,12 +390,17 @@ def _outdate(results: list[Attribute]) -> None:
     for slot in range(len(results) - 1, -1, -1):
         found = results[slot]
         if found.type == "TEST_VALUE":
-            results[slot] = Attribute("EARLIER_VALUE", found.text, found.begin, found.end, 1.0, found.value)
+            results[slot] = Attribute(
+                "EARLIER_VALUE", found.text, found.begin, found.end, 1.0, found.value
+            )
             return
 
 
 def _goes_on(
-    text: str, end: int, term: Term | None, previous: _State,
+    text: str,
+    end: int,
+    term: Term | None,
+    previous: _State,
     found: tuple[dict[str, Any], int, int, Attribute | None],
 ) -> bool:
     """Whether a number behind a comma is the next of a series: `0.02, 0.04, 0.08`, or dated too."""
@@ -420,15 +412,19 @@ def _goes_on(
         return False
     one, other = previous.content["value"], found[0]["value"]
     same = one.as_tuple().exponent == other.as_tuple().exponent and other.as_tuple().exponent < 0
-    return same and _CLAUSE_END.match(text, after, end) is not None
+    return same and wording.CLAUSE_END.match(text, after, end) is not None
 
 
 def _of_flag(text: str, end: int, term: Term | None, state: _State) -> list[Attribute]:
     """`TSH was normal`: the flag is the result, where nothing else follows it."""
-    if term is None or term.type != "LAB" or state.flag_span is None or state.flag_name is None:
+    if (
+        (term is not None and term.type != "LAB")
+        or state.flag_span is None
+        or state.flag_name is None
+    ):
         return []
-    begin, stop = state.flag_span
-    if not _CLAUSE_END.match(text, stop, end):
+    stop = state.flag_span[1]
+    if not (wording.STOP if state.shows else wording.CLAUSE_END).match(text, stop, end):
         return []
     state.content["concept"] = state.flag_name
     flag = next(extra for extra in state.extras if extra.type == "TEST_FLAG")

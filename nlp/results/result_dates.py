@@ -5,6 +5,8 @@ is over 12 it is the day. A date that is not certain (no year, `last week`, `2 d
 as `unknown`: the result is not of the note's day, and of which day is not guessed.
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from datetime import date
 

@@ -4,6 +4,8 @@ The dictionary's codes are those of blood. A test whose specimen is another gets
 from `rules/specimen_codes.tsv`, or none: sodium in urine is not the sodium of blood.
 """
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
 from functools import cache
 
@@ -35,6 +37,21 @@ def _codes() -> dict[tuple[str, str, str], Concept]:
         (specimen, test, scale): Concept(systems.LOINC, loinc, display, 1.0, systems.LOINC_CURATED)
         for specimen, test, loinc, scale, display in rows("specimen_codes.tsv", 5)
     }
+
+
+# Tests of the dictionary that are also made on fluids for which no code is given here.
+_ON_FLUIDS = (
+    "lactate dehydrogenase", "albumin level", "amylase", "lipase", "chloride", "calcium level",
+    "cortisol", "uric acid", "hematocrit", "neutrophils", "lymphocytes", "monocytes", "eosinophils",
+    "urea nitrogen", "lactate", "cholesterol, total", "triglycerides", "magnesium", "phosphorus",
+    "epithelial cells", "ammonia",
+)  # fmt: skip
+
+
+@cache
+def any_specimen() -> frozenset[str]:
+    """The tests that are made on more than blood."""
+    return frozenset(_ON_FLUIDS) | {test for _, test, _ in _codes()}
 
 
 def specimen_before(text: str, limit: int, begin: int, end: int) -> str | None:

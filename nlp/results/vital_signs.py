@@ -1,13 +1,16 @@
 """Blood pressure, height in feet and inches, and the oxygen that a saturation was measured on."""
 
+# ruff: noqa: E501 - a regular expression is read better unbroken
+
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 from nlp.mention import Attribute
 
 _LINK = (
     r"(?:\s*(?:\([A-Za-z ,/0-9.%\-]{0,24}\)|:|=|~|\||\b(?:is|was|were|of|at|today|currently|now|here|elevated|high|low|normal|stable|well\s+controlled"
-    r"|reading|readings|level|check|checked|found|noted|measured|to\s+be|on\s+(?:arrival|admission|exam|repeat)|in\s+the\s+(?:clinic|office|ed)|repeat|initial|sitting|standing|supine|lying|"
+    r"|reading|readings|level|check|checked|found|noted|measured|to\s+be|on\s+(?:arrival|admission|exam|repeat)|in\s+the\s+(?:clinic|office|ed)|repeat|initial(?:ly)?|sitting|standing|supine|lying|"
     r"left\s+arm|right\s+arm|manual|ra|la|rue|lue|taken|around|about|approximately|approx|improved|increased|decreased|dropped|fell|rose|to|down|up|the|a|this\s+morning|remains|remained|has\s+been|had\s+been|running|averaging)\b|-(?=\s)|,(?=\s*\d)|\+)){0,7}\s*"
 )
 _NUMBER = r"\d{1,3}"
@@ -17,7 +20,8 @@ _BLOOD_PRESSURE = re.compile(
     re.IGNORECASE,
 )
 _FURTHER = re.compile(
-    r"\s*(?:[,;]|->|→|and|then|with\s+(?:a\s+)?repeat(?:\s+of)?|now|,?\s*repeat)+\s*(?:of\s+|was\s+|at\s+)?"
+    r"\s*[,;(]*\s*(?:and|but|then|with)?\s*(?:(?P<newer>-{1,2}>|→|now|currently|(?:which\s+)?(?:improved|improving|increased|decreased|dropped|rose|fell|came\s+down|went\s+up|up|down)\s+to)"
+    r"|(?:a\s+)?repeat(?:ed)?(?:\s+(?:bp|was|of|at))*|,|;|and)\s*(?:of\s+|was\s+|at\s+)?"
     r"(?P<systolic>\d{2,3})\s*/\s*(?P<diastolic>\d{2,3})(?!\s*/?\s*\d)",
     re.IGNORECASE,
 )
@@ -65,6 +69,9 @@ def read_blood_pressure(text: str, begin: int, end: int) -> list[Attribute]:
         value = _pressure(text, match)
         if value is None:
             break
+        if match.groupdict().get("newer"):
+            # Of a trend the newest is the value: see `reading`.
+            found[-1] = replace(found[-1], type="EARLIER_VALUE")
         found.append(value)
         match = _FURTHER.match(text, match.end(), end)
     return found

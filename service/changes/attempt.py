@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from service.changes.asked import Change, Done, located
 from service.changes.references import References
 from service.own_references import with_relative
 from service.reference_integrity import EXISTING, Key, ReferenceIntegrity
+from service.wakeups import result_of
 from storage.lake import Commit, Delete, Guard, Put, RefusedError, Version
 
 if TYPE_CHECKING:
@@ -211,6 +211,8 @@ class Attempt:
             except RefusedError as refused:
                 raise _placed(refused, owners[refused.index].change) from None
             self._settle(owners, made)
+        else:
+            self.lake.confirm(self.guards)
         return [_answer(step) for step in self.steps]
 
     async def commit_soon(self) -> list[Done] | None:
@@ -221,10 +223,12 @@ class Attempt:
             if begun is None:
                 return None
             try:
-                made = await asyncio.wrap_future(begun)
+                made = await result_of(begun)
             except RefusedError as refused:
                 raise _placed(refused, owners[refused.index].change) from None
             self._settle(owners, made)
+        elif self.guards and not self.lake.stores_itself:
+            return None
         return [_answer(step) for step in self.steps]
 
     def _operations(self) -> tuple[list[Put | Delete], list[Step]]:

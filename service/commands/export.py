@@ -13,7 +13,11 @@ from service.as_of import parse_at
 from service.audit_command import command_trail
 from service.commands.options import add_at, add_folder, open_to_look
 from service.notices import notice
+from storage import audit_trail
+from storage.bulk_export.rows import Wanted, current_rows
 from storage.lake import LakeAt
+
+_COLUMNS = ("body", "patient_id")
 
 
 def register(commands: Any) -> None:
@@ -51,21 +55,20 @@ def run(arguments: argparse.Namespace) -> None:
                 print(f"{name:24} {count:>10,}")
 
 
-def _export(lake: LakeAt, resource_type: str, path: Path) -> int:
-    count, file = 0, None
-    cursor: str | None = ""
+def _export(view: LakeAt, resource_type: str, path: Path) -> int:
+    """Write the current resources of a type, and say to the trail whose they are."""
+    count, file, trail = 0, None, audit_trail.current()
     try:
-        while cursor is not None:
-            params = [("_count", "1000")] + ([("_cursor", cursor)] if cursor else [])
-            # The audit log is not of the data: `chartlake audit export` has it.
-            page = lake.search(resource_type, params, audit_log=False)
-            if page.versions and file is None:
+        # Those of the type that are stored: the audit log is `chartlake audit export`'s.
+        for table in current_rows(view.snapshot(), resource_type, Wanted(), _COLUMNS):
+            if file is None:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 file = os.fdopen(descriptor, "wb")
-            for version in page.versions:
-                file.write(version.body + b"\n")  # type: ignore[union-attr]
-            count += len(page.versions)
-            cursor = page.next
+            file.write(b"\n".join(table["body"].to_pylist()) + b"\n")
+            count += table.num_rows
+            if trail is not None:
+                trail.gave(table.num_rows)
+                trail.concerns(id for id in table["patient_id"].unique().to_pylist() if id)
     finally:
         if file is not None:
             file.close()

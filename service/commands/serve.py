@@ -20,6 +20,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--read-only", action="store_true", help="answer reads beside the service that writes"
     )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that answer (default: one a core)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -33,5 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
             api_token_file=arguments.api_token_file,
             nlp=False if arguments.no_nlp else None,
             read_only=arguments.read_only or None,
+            workers=arguments.workers,
         )
     )

@@ -12,6 +12,7 @@ from service.prefer import preferences
 from service.responses import fhir_bytes
 from service.sub_requests import SubRequests
 from storage import audit_trail
+from storage.elsewhere import NotHere
 
 router = APIRouter()
 
@@ -34,6 +35,8 @@ def post_bundle(body: FhirBody, ctx: Ctx, request: Request) -> Response:
         with SubRequests(request) as ask:
             answer = transact(bundle, ctx.ingest, ask, base, wanted)
     elif kind == "batch":
+        if not ctx.lake.stores_itself:
+            raise NotHere  # Of each entry by itself: before the first of them is done.
         trail = audit_trail.current()
         if trail is not None:
             trail.name = "batch"

@@ -25,6 +25,7 @@ from service.ingest import Ingest
 from service.prefer import NONE, Preferences
 from service.responses import bundle_bytes
 from service.sub_requests import SubRequests
+from storage.elsewhere import NotHere
 
 Resource = dict[str, Any]
 
@@ -45,6 +46,8 @@ def transact(
     entries = [read_entry(index, entry, base) for index, entry in enumerate(given)]
     changes = [entry.change for entry in entries if entry.change is not None]
     reads = [entry for entry in entries if entry.change is None]
+    if reads and not ingest.lake.stores_itself:
+        raise NotHere  # What they ask for may be answered there only.
     for entry in reads:
         if entry.method not in READS:
             raise error(

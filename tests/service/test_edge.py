@@ -385,7 +385,7 @@ def test_unchanged_versions_are_not_sent_again(served: Served) -> None:
 
 def test_beyond_the_bound_requests_are_refused_at_once(serve: Callable[..., Served]) -> None:
     one = serve(max_concurrent_requests=1)
-    one.app.edge.overload._under_way = 1
+    one.app.edge.overload._counts[0] = 1
     for path in ("/fhir/Patient/p", "/fhir/metadata", "/sql"):
         refused = one.http.get(path)
         assert refused.status_code == 503
@@ -396,7 +396,7 @@ def test_beyond_the_bound_requests_are_refused_at_once(serve: Callable[..., Serv
     assert one.http.get("/healthz").status_code == 200
     of_datastore = {"path": "/datastores/d/healthz", "root_path": "/datastores/d"}
     assert one.app.edge.overload.enter(of_datastore) is None
-    one.app.edge.overload._under_way = 0
+    one.app.edge.overload._counts[0] = 0
     for _ in range(3):
         assert one.http.get("/fhir/metadata").status_code == 200
     assert one.app.edge.overload._under_way == 0

@@ -1,5 +1,5 @@
 // @medplum/core at work: create, conditional create, upsert, read, search, pages, JSON Patch,
-// history, vread, $everything, $validate, batch, delete.
+// history, vread, $everything, $validate, batch, bulk export, delete.
 // Run with the FHIR base URL; exits 0 when everything that it is used for worked.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -50,6 +50,12 @@ const patched = await medplum.patchResource('Patient', read.id, [
   { op: 'add', path: '/gender', value: 'male' },
 ]);
 assert.equal(patched.gender, 'male');
+
+const exported = await medplum.bulkExport('Patient', 'Patient', undefined, { pollStatusOnAccepted: true, pollStatusPeriod: 100 });
+assert.equal(exported.error.length, 0);
+const files = await Promise.all(exported.output.map(async ({ url }) => (await medplum.download(url)).text()));
+const lines = files.join('').trim().split('\n').map((line) => JSON.parse(line));
+assert.deepEqual(lines.find((line) => line.id === read.id), patched);
 
 const history = await medplum.readHistory('Patient', read.id);
 assert.equal(history.entry.length, 3);

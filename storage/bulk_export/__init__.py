@@ -1,0 +1,1 @@
+"""Bulk export: many resources as of one commit, into encrypted files that expire."""
