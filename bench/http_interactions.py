@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from processes import cpu_s, memory_mib
+
 from service.client import Chartlake
 
 RESULTS = Path(__file__).parent / "results" / "http_interactions.csv"

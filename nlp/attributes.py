@@ -17,30 +17,44 @@ from nlp.dosage import dosages, instruction, read
 from nlp.dosage.implied_route import route_of_form
 from nlp.dosage.parts import (
     AS_NEEDED,
+    CLOSE,
     DOSE,
     DURATION,
     EXPOSED,
     FREQUENCY,
     INDICATION,
+    INFUSED_OVER,
     INSTRUCTION,
+    METHOD,
+    OPEN,
     PHASE,
     RATE,
     ROUTE,
+    SCALE,
     STRENGTH,
     TELLING,
     Part,
 )
+from nlp.dosage.scope import about_the_drug
 from nlp.medication_changes import change_of, dates_of, dosage_in_force, superseded
 from nlp.mention import CONDITION, FAMILY, MEDICATION, SYMPTOM, TEST, Attribute
 
 _NUMBER = r"(?:\d[\d,]*(?:\.\d+)?(?:/\d)?|\.\d+|½|(?:one|two|three|four|half|a half)\b)"
+_WAY = (
+    r"(?:p\.?o\.?|i\.?v\.?|i\.?m\.?|s\.?[cq]\.?|subq|oral(?:ly)?|intravenous|intramuscular"
+    r"|subcutaneous|sublingual|topical|inhaled|nebuli[sz]ed|intranasal|nasal|rectal|vaginal"
+    r"|transdermal|ophthalmic|otic|intrathecal|intravesical|intravitreal|epidural|intradermal"
+    r"|intraperitoneal)"
+)
+# An amount or a way right before the name: `500 mg of metformin`, `IV vancomycin`.
 _BEFORE = re.compile(
-    rf"(?:(?<=[\s(])|^)(?P<amount>{_NUMBER}\s*(?:(?:-|to|or)\s*{_NUMBER})?\s*-?"
+    rf"(?:(?<=[\s(])|^)(?P<amount>(?:(?:[1-4]|one|two|three|four)\s+)?"
+    rf"{_NUMBER}\s*(?:(?:-|to|or)\s*{_NUMBER})?\s*-?"
     r"(?:mg|mcg|g|grams?|milligrams?|micrograms?|units?|ml|meq|tablets?|tabs?|capsules?|caps?|puffs?"
-    r"|pills?|drops?|sprays?|iu)(?:/kg|/m2|/day)?\b(?:\s+(?:tablets?|tabs?|capsules?|caps?))?"
-    rf"|{_NUMBER}[- ](?:day|week|month)\s+(?:course|supply|taper|regimen|trial))"
-    r"(?:\s+(?:of|po|p\.o\.|iv|im|oral|intravenous|sublingual|dose of|twice daily|daily|bid|tid))*"
-    r"\s*$",
+    r"|pills?|drops?|sprays?|iu)(?:/kg|/m2|/m\(2\)|/day|/d)*(?!\w)"
+    rf"|{_NUMBER}[- ](?:day|week|month)\s+(?:course|supply|taper|regimen|trial)|{_WAY}(?=\s))"
+    rf"(?:\s+(?:of|dose of|doses of|tablets?|tabs?|capsules?|caps?|daily|weekly|bid|tid|per day"
+    rf"|a day|once|twice|{_WAY}))*\s*$",
     re.IGNORECASE,
 )
 _CONTINUES = re.compile(
@@ -63,6 +77,7 @@ _BARE_AMOUNT = re.compile(
     r"[ \t]*(?<=[ \t])(?P<n>\d{1,3}(?:,\d{3})+|\d{1,4}(?:\.\d{1,3})?(?P<second>/\d{1,3}(?:\.\d)?)?)"
     r"(?![\d%/])[ \t]*"
 )
+_SAID = EXPOSED | {METHOD, PHASE, SCALE, INFUSED_OVER}
 _REGULAR = frozenset((FREQUENCY, ROUTE, AS_NEEDED, DURATION))
 _AMOUNTS = frozenset((DOSE, STRENGTH, RATE))
 # Without a frequency behind it a number may be a level, a year, or the number of the next item.
@@ -107,12 +122,12 @@ class Attributes:
             if FAMILY in drug._.traits:
                 continue
             start = dosage_in_force(text, drug.end_char, end)
-            parts = read(text, start, end)
+            parts = about_the_drug(text, start, read(text, start, end))
             if before is not None:
                 parts = read(text, before, drug.start_char) + parts
             parts = superseded(text, drug.end_char, parts)
             parts = _with_bare_amount(text, start, end, parts)
-            parts = _about_the_drug(text, parts, findings)
+            parts = _instructing(text, parts, findings)
             if any(part.kind in EXPOSED for part in parts):
                 _attach(text, drug, parts)
         for number, (drug, before, end) in enumerate(regions):
@@ -123,7 +138,7 @@ class Attributes:
         return doc
 
 
-def _about_the_drug(text: str, parts: list[Part], findings: list[Span]) -> list[Part]:
+def _instructing(text: str, parts: list[Part], findings: list[Span]) -> list[Part]:
     """The parts without words that only seem to be an instruction.
 
     In prose `for` may begin anything: a purpose is a finding or one of a few known purposes. Where
@@ -146,7 +161,7 @@ def _is_purpose(text: str, part: Part, findings: list[Span]) -> bool:
 
 
 def _attach(text: str, drug: Span, parts: list[Part]) -> None:
-    said = [part for part in parts if part.kind in EXPOSED or part.kind == PHASE]
+    said = [part for part in _unopened(parts) if part.kind in _SAID]
     first = min(part.begin for part in said)
     last = max(part.end for part in said)
     found = instruction(text, parts)
@@ -162,6 +177,17 @@ def _attach(text: str, drug: Span, parts: list[Part]) -> None:
     ]
     sig = Attribute("SIG", text[first:last], first, last, 1.0, value)
     drug._.attributes = [*drug._.attributes, *attributes, sig]
+
+
+def _unopened(parts: list[Part]) -> list[Part]:
+    """The parts without a form inside brackets of the name: `(ProAir HFA) 2 puffs`."""
+    for number, part in enumerate(parts):
+        if part.kind == OPEN:
+            break
+        if part.kind == CLOSE:
+            rest = parts[number + 1 :]
+            return rest if any(p.kind in TELLING for p in rest) else parts
+    return parts
 
 
 def _attribute(text: str, part: Part) -> Attribute:

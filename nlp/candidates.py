@@ -89,6 +89,10 @@ class CandidateGenerator:
         """How many different names are known."""
         return len(self._by_name)
 
+    def names(self) -> Iterable[str]:
+        """The keys of all names (see `name_key`)."""
+        return self._by_name.keys()
+
     def candidates(self, name: str, k: int = 5) -> tuple[Candidate, ...]:
         """The concepts that `name` may mean, best first, at most `k`; () for a name unlike any."""
         key = name_key(name)

@@ -13,7 +13,8 @@ INCREASED, DECREASED, CHANGED = "increased", "decreased", "changed"
 
 _NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+|one\b|two\b|half\b)"
 _CHANGE = re.compile(
-    r"\b(?:increas|decreas|reduc|chang|titrat|lower|rais|adjust|go up|went up|up|down|advanc)\w*"
+    r"\b(?:increas|decreas|reduc|chang|titrat|lower|rais|adjust|go up|went up|up(?!\s+to\b)|down"
+    r"|advanc)\w*"
     r"[^.;\n]{0,20}?"
     rf"\bto\s+(?={_NUMBER})|\b(?:restart|resum)ed\b[^.;\n]{{0,20}}?\bat\s+(?={_NUMBER})"
     rf"|\bfrom\s+{_NUMBER}[^.;\n]{{0,30}}?\bto\s+(?={_NUMBER})",

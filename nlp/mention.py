@@ -35,13 +35,17 @@ def plain_json(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A code for a mention; `release` says which edition of the terminology it was taken from."""
+    """A code for a mention; `release` says which edition of the terminology it was taken from.
+
+    `version` is that of FHIR's `Coding.version`, where a loaded release gave the code.
+    """
 
     system: str
     code: str
     display: str
     score: float = 1.0
     release: str = ""
+    version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of one `concepts` entry of `POST /nlp/annotate`."""

@@ -50,20 +50,25 @@ class NlpConfig:
     classifier as ONNX. `ner_labels` maps the labels of one's own to our categories, on top of
     `model_entities.DEFAULT_LABELS`; `ner_score` is the score of a spaCy model's spans.
     `chunk_chars`: the most text read at once; memory is bounded by it, whatever the note's length.
+    `terminology`: the folder of loaded releases (`schemas.releases`), None for none.
     """
 
     ner_model: str = SHIPPED
     ner_labels: dict[str, str] = field(default_factory=dict)
     ner_score: float = 0.85
     chunk_chars: int = 50_000
+    terminology: str | None = None
 
 
 def build(config: NlpConfig) -> Language:
-    """The spaCy pipeline. Raises OSError when `config.ner_model` cannot be loaded."""
+    """The spaCy pipeline. Raises OSError when `config.ner_model` cannot be loaded, and
+    `schemas.releases.ReleaseError` when a release in use cannot be."""
     nlp = blank()
     for component in COMPONENTS:
         if component == "model":
             _add_model(nlp, config)
+        elif component == "linking" and config.terminology is not None:
+            nlp.add_pipe(component, config={"terminology": config.terminology})
         else:
             nlp.add_pipe(component)
     return nlp

@@ -62,7 +62,8 @@ def tokens_of(settings: Settings) -> Mapping[str, str] | None:
 def create_app(lake: Lake, settings: Settings, part: Part | None = None) -> Application:
     """The service over an open lake; the caller closes the lake after the application stopped.
 
-    `part`: what the process is of a service of several (`service.workers`); None: all of it. Raises `SettingError` when the settings would expose the lake without authentication.
+    `part`: what the process is of a service of several (`service.workers`); None: all of it.
+    Raises `SettingError` when the settings would expose the lake without authentication.
     """
     check_exposure(settings)
     lake.search_limits = settings.search_limits()

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.outcomes import FhirError
+from schemas.releases import ReleaseError, ReleaseStore
 from service.app import create_app
 from service.lake_access import open_lake, open_part
 from service.settings import SettingError, Settings
@@ -77,13 +78,16 @@ def open_datastores(
 ) -> Iterator[tuple[ASGIApp, list[Lake]]]:
     """The application over all datastores of the settings; their lakes are closed at the end.
 
-    `parts`: what this process is of a service of several, datastore by datastore. Raises FhirError
-    or SettingError, naming the datastore, when one of them cannot be opened; none is left open
-    then.
+    `parts`: what this process is of a service of several, datastore by datastore. Raises
+    FhirError, SettingError or ReleaseError, naming the datastore, when one of them cannot be
+    opened; none is left open then.
     """
     lakes: list[Lake] = []
 
     def open_one(own: Settings, number: int) -> FastAPI:
+        if own.nlp:
+            # Else the processes that read notes would find it out, one after the other.
+            ReleaseStore(own.terminology_path).check()
         part = None if parts is None else parts[number]
         lakes.append(open_lake(own) if part is None else open_part(part))
         return create_app(lakes[-1], own, part)
@@ -100,7 +104,7 @@ def _named(name: str, own: Settings, number: int, make: Callable[[Settings, int]
     """What `make` gives; its failures name the datastore."""
     try:
         return make(own, number)
-    except SettingError as failure:
+    except (SettingError, ReleaseError) as failure:
         raise SettingError(f"datastore {name}: {failure}") from None
     except FhirError as failure:
         text = "; ".join(issue.diagnostics for issue in failure.issues)

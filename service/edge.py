@@ -21,9 +21,9 @@ from service.errors import failure_response, unexpected
 from service.overload import Overload
 from service.purpose import purpose_of
 from service.representing import Representing, in_asked_form
+from service.request_limits import refuse_oversized
 from service.workers.division import Elsewhere, Kept
 from storage.elsewhere import NotHere
-from service.request_limits import refuse_oversized
 
 # Patient data is not for caches, nor for guessing browsers.
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

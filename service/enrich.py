@@ -85,9 +85,10 @@ class Enricher:
         self.settings = settings
         self.state = "loading" if settings.nlp else "off"
         self.pipeline = ""
-        self._pool = NotePool(settings.nlp_workers, settings.nlp_model)
+        releases = str(settings.terminology_path)
+        self._pool = NotePool(settings.nlp_workers, settings.nlp_model, releases)
         # Who asks for a reading waits apart from the notes that arrive.
-        self._asked = NotePool(1, settings.nlp_model)
+        self._asked = NotePool(1, settings.nlp_model, releases)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._open: OrderedDict[Key, Reading] = OrderedDict()

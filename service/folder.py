@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+from schemas.releases import ReleaseStore
 from service.as_of import parse_at, view_at
 from service.audit_command import command_trail
 from service.dead_letters import chosen, dead_letters, described
@@ -75,7 +76,11 @@ class FolderLake:
         return self.ingest.create(resource).stored.resource()
 
     def findings(self, note_id: str, *, wait_s: int = 120) -> dict[str, Any]:
-        """What the NLP finds in a stored note; reads it here and now."""
+        """What the NLP finds in a stored note; reads it here and now.
+
+        Raises ReleaseError when a loaded release that is in use cannot be read.
+        """
+        ReleaseStore(self.settings.terminology_path).check()
         self.enricher.start()
         return self.enricher.findings(self.lake.read("DocumentReference", note_id), wait_s=wait_s)
 

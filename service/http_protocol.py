@@ -69,7 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The end of a head."""
         self._settle()
-        self.scope[BODY_AT_HAND] = self._is_body_at_hand
+        self.scope[BODY_AT_HAND] = self._is_body_at_hand  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:

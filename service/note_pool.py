@@ -15,10 +15,11 @@ from service import note_reader
 class NotePool:
     """Processes with a loaded pipeline each; they start with the first use."""
 
-    def __init__(self, workers: int, model: str) -> None:
-        """`model`: setting `nlp_model`."""
+    def __init__(self, workers: int, model: str, terminology: str | None = None) -> None:
+        """`model`: setting `nlp_model`; `terminology`: the folder of loaded releases."""
         self.workers = max(1, workers)
         self._model = model
+        self._terminology = terminology
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
 
@@ -50,7 +51,7 @@ class NotePool:
             max_workers=self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=note_reader.load,
-            initargs=(self._model,),
+            initargs=(self._model, self._terminology),
         )
 
     def kill(self) -> None:

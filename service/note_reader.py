@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 # The NLP is imported inside the functions: the serving process names them but never loads it.
@@ -14,14 +15,15 @@ if TYPE_CHECKING:
 _annotator: Annotator | None = None
 
 
-def load(model: str) -> None:
+def load(model: str, terminology: str | None = None) -> None:
     """Process initializer: build the pipeline; end with the service even if it is killed."""
     global _annotator
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     from nlp import Annotator, NlpConfig
 
-    _annotator = Annotator.load(NlpConfig(ner_model=model) if model else NlpConfig())
+    config = NlpConfig(terminology=terminology)
+    _annotator = Annotator.load(replace(config, ner_model=model) if model else config)
 
 
 def ready() -> str:

@@ -35,7 +35,7 @@ def serve(settings: Settings) -> None:
     # uvicorn repeats the signal that ended it; as an exception it lets the lake be closed.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     fronts = workers_of(settings)
-    config = {
+    config: dict[str, Any] = {
         "http": _protocol(),
         "ws": "none",
         "access_log": False,

@@ -51,7 +51,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "workers",
-        0,
+        1,
         "Processes that answer requests, beside the one that writes; 0: one a core. 1: one process "
         "does it all. See `docs/many_processes.md`.",
     ),

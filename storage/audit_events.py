@@ -12,7 +12,7 @@ from itertools import islice
 import apsw
 
 from schemas.dates import date_range
-from schemas.outcomes import error
+from schemas.outcomes import Issue, error
 from storage import audit_trail
 from storage.audit import rows
 from storage.audit_event import TYPE, number_of, version
@@ -29,6 +29,15 @@ SearchStored = Callable[[list[tuple[str, str]], int], Page]
 
 _START, _END = "start", "end"
 _NONE = Page([])
+
+
+STORED_ONLY = Issue(
+    "information",
+    "informational",
+    "Of AuditEvents those that clients stored were searched; those of the server's own log are "
+    "found when AuditEvent is searched by itself.",
+    ("_type",),
+)
 
 
 class AuditEvents:

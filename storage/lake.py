@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from schemas.outcomes import Issue, error
+from schemas.outcomes import error
 from schemas.param_set import ParamSet
 from storage import audit_trail, conditions, erasures, history, reading
 from storage.as_of import AsOf
 from storage.audit_change import both, of_process, recorder
 from storage.audit_event import number_of, refusal
+from storage.audit_events import STORED_ONLY
 from storage.audit_record import AuditRecord
 from storage.audit_trail import AuditTrail
 from storage.bulk_export.deletions import Deletion, deletions
@@ -40,7 +41,6 @@ from storage.query.parse import parse_types
 from storage.query.scope import Scope, within_compartment
 from storage.recent_versions import Guard, OvertakenError
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
-from storage.segment_files import LocalSegmentFiles
 from storage.snapshot import Snapshot
 from storage.verify import Finding
 from storage.versions import Commit, Page, Version
@@ -70,15 +70,6 @@ __all__ = [
     "Snapshot",
     "Version",
 ]
-
-
-_STORED_AUDIT_EVENTS = Issue(
-    "information",
-    "informational",
-    "Of AuditEvents those that clients stored were searched; those of the server's own log are "
-    "found when AuditEvent is searched by itself.",
-    ("_type",),
-)
 
 
 class Lake(HandedChanges):
@@ -172,18 +163,6 @@ class Lake(HandedChanges):
         # Added first, so it is called before any other is told.
         future.add_done_callback(partial(_ended, begun, trail))
         return future
-
-    @property
-    def is_indexed(self) -> bool:
-        """Whether all that is committed is in the search index, so that a search waits for none."""
-        if self._upkeep is None:
-            return self._published is not None and self._published.is_indexed
-        return self._writer.indexed_t >= self._writer.position.t
-
-    @property
-    def reads_locally(self) -> bool:
-        """Whether a single version can be read without asking another machine."""
-        return isinstance(self._segments.files, LocalSegmentFiles)
 
     def _store(
         self,
@@ -403,7 +382,7 @@ class Lake(HandedChanges):
         )
         page = search.search(evaluation, self._cursors, query, question, position)
         if "AuditEvent" in scope.types and len(scope.types) > 1:
-            page.issues.append(_STORED_AUDIT_EVENTS)
+            page.issues.append(STORED_ONLY)
         return page
 
     @recorded("changes", "R", lists_entities=True)

@@ -46,6 +46,7 @@ from storage.retirement import Retirement
 from storage.rewrite import Rewriter
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
 from storage.search_definitions import SearchDefinitions, current_definitions
+from storage.segment_files import LocalSegmentFiles
 from storage.segment_store import SegmentStore
 from storage.settling import Settler
 from storage.snapshot import HotTables
@@ -370,6 +371,18 @@ class OpenLake:
     def failure(self) -> str | None:
         """Why nothing can be stored until a restart, in one line; None as long as all is well."""
         return self._upkeep.writer.failure if self._upkeep is not None else None
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether all that is committed is in the search index, so that a search waits for none."""
+        if self._upkeep is None:
+            return self._published is not None and self._published.is_indexed
+        return self._writer.indexed_t >= self._writer.position.t
+
+    @property
+    def reads_locally(self) -> bool:
+        """Whether a single version can be read without asking another machine."""
+        return isinstance(self._segments.files, LocalSegmentFiles)
 
     def record_access(self, records: Sequence[AuditRecord], *, durable: bool = True) -> Future[Any]:
         """Append records of accesses to the audit log; wait for the future before you answer.

@@ -58,11 +58,16 @@ def codeable_concept(concepts: Sequence[Concept], text: str) -> dict[str, Any]:
     """A CodeableConcept with the codes, if any, and the words of the note."""
     concept: dict[str, Any] = {}
     if concepts:
-        concept["coding"] = [
-            {"system": c.system, "code": c.code, "display": c.display} for c in concepts
-        ]
+        concept["coding"] = [_coding(c) for c in concepts]
     concept["text"] = " ".join(text.split())
     return concept
+
+
+def _coding(concept: Concept) -> dict[str, Any]:
+    coding = {"system": concept.system, "code": concept.code, "display": concept.display}
+    if concept.version:
+        coding["version"] = concept.version
+    return coding
 
 
 def mention_extension(mention: Mention, source: NoteSource) -> dict[str, Any]:

@@ -18,6 +18,10 @@ from nlp.dosage.reading import read
 __all__ = ["Clause", "Instruction", "Part", "dosages", "instruction", "parse", "read"]
 
 
+# Longer than any instruction; such a text is kept as words, so that reading stays quick.
+_MAX_SIG_CHARS = 4000
+
+
 def parse(text: str) -> list[dict[str, Any]]:
     """The FHIR R4 `Dosage` entries of an instruction, one per clause; [] for blank text.
 
@@ -28,6 +32,8 @@ def parse(text: str) -> list[dict[str, Any]]:
     words = " ".join(text.split())
     if not words:
         return []
+    if len(words) > _MAX_SIG_CHARS:
+        return [{"text": words}]
     said = instruction(text, read(text, 0, len(text), bare=True))
     found = said.clauses or [Clause()]
     found[0].notes.extend(f"for {indication}" for indication in said.indications)

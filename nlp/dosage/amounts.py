@@ -35,6 +35,8 @@ def _body_size(t: Tokens, i: int) -> tuple[str, int] | None:
         return _BODY[word], i + 1
     if word == "m" and t.word(i + 1) in ("2", "²") and t.glued(i + 1):
         return "m2", i + 2
+    if word == "m" and t.words[i + 1 : i + 4] == ["(", "2", ")"]:
+        return "m2", i + 4
     if word == "square" and t.word(i + 1) in ("meter", "metre"):
         return "m2", i + 2
     if word == "kilogram":
@@ -123,7 +125,7 @@ def amount_at(t: Tokens, i: int) -> Amount | None:
     value = quantity(low, high, unit)
     if combined:
         value = {"text": t.written(i, j)}
-    if rest.lab and unit.measure not in (VOLUME,):
+    if unit.word == "ng" or (rest.lab and unit.measure not in (VOLUME,)):
         return Part(LAB, t.begins[i], t.ends[rest.j - 1]), rest.j
     if rest.concentration:
         if not (unit.measure == COUNTED and kind == DOSE):
@@ -233,10 +235,11 @@ def _of_tablets(
     mass = number(t, k)
     if mass is None or low >= 10:
         return None
-    unit = UNITS.get(t.word(mass[1]))
+    k = mass[1] + 1 if t.word(mass[1]) == "-" else mass[1]
+    unit = UNITS.get(t.word(k))
     if unit is None or unit.measure != MASS:
         return None
-    k = mass[1] + 1
+    k += 1
     if t.word(j) == "(":
         if t.word(k) != ")":
             return None

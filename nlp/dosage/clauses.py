@@ -34,10 +34,9 @@ from nlp.dosage.parts import (
     THEN,
     Part,
 )
-from nlp.dosage.units import COUNTED, UNITS, VOLUME
+from nlp.dosage.units import COUNTED, UNITS, VOLUME, is_counted
 from nlp.dosage.weekdays import OTHER_DAYS, WEEK
 
-_COUNTED = frozenset(u.word for u in UNITS.values() if u.measure == COUNTED)
 _VOLUMES = frozenset(u.word for u in UNITS.values() if u.measure == VOLUME)
 _MAX_COUNT = Decimal(12)
 _OFF = ("off", "on")
@@ -69,11 +68,6 @@ class Clause:
     def empty(self) -> bool:
         """Whether it says nothing that makes a `Dosage`."""
         return self == Clause(sequence=self.sequence)
-
-
-def is_counted(dose: dict[str, Any]) -> bool:
-    """Whether the dose is of tablets, puffs and the like, or a number without a unit."""
-    return dose.get("unit") in _COUNTED or "unit" not in dose
 
 
 def tell_strength_from_dose(parts: Sequence[Part]) -> None:

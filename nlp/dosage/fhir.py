@@ -60,15 +60,19 @@ def _amount(dose: dict[str, Any], name: str) -> dict[str, Any]:
 def _once_a_day(clause: Clause) -> bool:
     """Whether what is taken in a day is one dose: no frequency is told but `daily`."""
     repeat = clause.repeat or {}
-    divided = any("divided" in note for note in clause.notes)
     daily = repeat.get("period", 1) == 1 and repeat.get("periodUnit", "d") == "d"
-    return daily and repeat.get("frequency", 1) == 1 and not divided
+    return daily and repeat.get("frequency", 1) == 1 and not _divided(clause)
+
+
+def _divided(clause: Clause) -> bool:
+    """`in 2 divided doses`: the amount is of the whole day, and not taken at once."""
+    return any("divided" in note for note in clause.notes)
 
 
 def _dose_and_rate(clause: Clause) -> dict[str, Any]:
     found: dict[str, Any] = {}
     dose = clause.dose
-    if dose is not None and dose.get("per_day"):
+    if dose is not None and (dose.get("per_day") or _divided(clause)):
         if _once_a_day(clause):
             found |= _amount(dose, "dose")
         else:
@@ -106,7 +110,7 @@ _ORDER = (
 def _timing(clause: Clause) -> dict[str, Any] | None:
     said = dict(clause.repeat or {})
     said.pop("food", None)
-    if clause.dose is not None and clause.dose.get("per_day") and not said:
+    if clause.dose is not None and clause.dose.get("per_day") and not said and not _divided(clause):
         said = {"frequency": 1, "period": Decimal(1), "periodUnit": "d"}
     if clause.over is not None:
         said |= {"duration": clause.over["value"], "durationUnit": clause.over["unit"]}

@@ -155,6 +155,9 @@ def times_at(t: Tokens, i: int) -> Frequency | None:
         k = j + 1
         if t.word(k) in ("a", "each", "single", "the"):
             k += 1
+        ranged = _ranged_period(t, k)
+        if ranged is not None and "periodMax" in ranged[0]:
+            return ranged[0] | {"frequency": low}, ranged[1]
         period = _period(t, k)
     elif time_unit(t, j) is not None and t.word(j) not in ("d", "h", "w"):
         unit = time_unit(t, j)

@@ -5,7 +5,17 @@ from typing import Any
 
 from nlp.dosage.amounts import amount_at, quantity
 from nlp.dosage.numbers import number, number_range, positive_int
-from nlp.dosage.parts import DOSE, DURATION, FREQUENCY, INFUSED_OVER, MAX_DOSE, PHASE, RATE, Part
+from nlp.dosage.parts import (
+    DOSE,
+    DURATION,
+    FREQUENCY,
+    INFUSED_OVER,
+    MAX_DOSE,
+    PHASE,
+    RATE,
+    Part,
+    every,
+)
 from nlp.dosage.phrases import phrase_at
 from nlp.dosage.tokens import Tokens, word_set
 from nlp.dosage.units import UNITS, time_unit
@@ -52,7 +62,7 @@ def duration_at(t: Tokens, i: int) -> Found | None:
         if length is not None and length[0]["unit"] in _LONG:
             value = {"high": length[0]["value"], "unit": length[0]["unit"]}
             return Part(DURATION, t.begins[i], t.ends[length[1] - 1], value), length[1]
-        return None
+        return _count_at_most(t, i)
     length = _length(t, i)
     if length is None:
         return None
@@ -69,6 +79,19 @@ def duration_at(t: Tokens, i: int) -> Found | None:
     ):
         return Part(DURATION, t.begins[i], t.ends[j], value), j + 1
     return None
+
+
+def _count_at_most(t: Tokens, i: int) -> Found | None:
+    """`up to 3 doses`."""
+    amount = number(t, i + 2)
+    most = positive_int(amount[0]) if amount is not None else None
+    if amount is None or most is None or t.word(amount[1]) not in ("doses", "dose"):
+        return None
+    j = amount[1] + 1
+    if _denominator(t, j) is not None:
+        return None
+    repeat = {"count": most} if most == 1 else {"count": 1, "countMax": most}
+    return Part(FREQUENCY, t.begins[i], t.ends[j - 1], {"repeat": repeat}), j
 
 
 def _after_for(t: Tokens, i: int) -> Found | None:
@@ -198,7 +221,29 @@ def phase_at(t: Tokens, i: int) -> Found | None:
     value_of: dict[str, Any] = {"unit": unit, "first": numbers[0], "last": last}
     if len(numbers) > 1:
         value_of = {"unit": unit, "listed": numbers}
+    cycle = _cycle(t, j)
+    if cycle is not None:
+        value_of["cycle"], j = cycle
     return Part(PHASE, t.begins[i], t.ends[j - 1], value_of), j
+
+
+def _cycle(t: Tokens, j: int) -> tuple[dict[str, Any], int] | None:
+    """`of a 21-day cycle` behind the days of it."""
+    if t.word(j) not in ("of", "in", "each", "every"):
+        return None
+    while t.word(j) in ("of", "in", "a", "an", "each", "every", "the"):
+        j += 1
+    length = number(t, j)
+    if length is None:
+        return None
+    j = length[1] + 1 if t.word(length[1]) == "-" else length[1]
+    unit = time_unit(t, j)
+    if unit is None or unit[0] not in ("d", "wk"):
+        return None
+    j = unit[1]
+    if t.word(j) not in ("cycle", "cycles"):
+        return None
+    return every(length[0], unit[0]), j + 1
 
 
 def _counts_something(t: Tokens, j: int) -> bool:
@@ -238,7 +283,7 @@ for _words in sorted(_TRIGGERS, key=len, reverse=True):
     _TRIGGERS_BY_FIRST.setdefault(_words[0], []).append(_words)
 _BEFORE_AMOUNT = word_set(
     "of is : = - a the total dose dosage daily recommended than . acetaminophen apap from all"
-    " sources max maximum per day single 24 hour hr at no"
+    " sources max maximum per day single amount 24 hour hr at no"
 )
 
 
@@ -303,7 +348,9 @@ def maximum_at(t: Tokens, i: int) -> tuple[Part | None, int] | None:
     if t.word(j) in ("max", "maximum"):
         j += 1
     per = _denominator(t, j)
-    if per is not None:
+    if "per" in value:
+        pass
+    elif per is not None:
         value["per"], value["per_unit"], j = per
     elif value.pop("per_day", False) or daily:
         value["per"], value["per_unit"] = Decimal(1), "d"
@@ -318,6 +365,16 @@ def maximum_at(t: Tokens, i: int) -> tuple[Part | None, int] | None:
     return Part(MAX_DOSE, t.begins[i], t.ends[j - 1], value), j
 
 
+def _hourly(rate: dict[str, Any], k: int) -> tuple[dict[str, Any], int] | None:
+    """`max 6 mg/hr`: a limit of an amount in a time."""
+    unit, _, per = str(rate["unit"]).rpartition("/")
+    if not unit:
+        return None
+    code = str(rate["code"]).rpartition("/")[0]
+    limit = {"value": rate["value"], "unit": unit, "code": code}
+    return limit | {"per": Decimal(1), "per_unit": per}, k
+
+
 def _limit(t: Tokens, j: int) -> tuple[dict[str, Any], int] | None:
     amount = amount_at(t, j)
     if amount is not None:
@@ -325,7 +382,7 @@ def _limit(t: Tokens, j: int) -> tuple[dict[str, Any], int] | None:
         if part.kind not in (DOSE, RATE) or "high" in part.value or "value" not in part.value:
             return None
         if part.kind == RATE:
-            return None
+            return _hourly(part.value, k)
         return dict(part.value), k
     bare = number(t, j)
     if bare is None:

@@ -36,8 +36,8 @@ def _code(prefix: str, meal: str) -> str:
 def _meal(t: Tokens, i: int) -> tuple[str, str, int] | None:
     """The meal at `i`: its letter, the word, the place behind."""
     j = i
-    while t.word(j) in _FILLERS:
-        j += 1
+    while t.word(j) in _FILLERS or t.words[j : j + 3] == ["first", "bite", "of"]:
+        j += 3 if t.word(j) == "first" else 1
     if t.word(j) in _WHICH_MEAL and t.word(j + 1) == "meal":
         letter, j = _WHICH_MEAL[t.word(j)], j + 2
         if t.words[j : j + 3] == ["of", "the", "day"]:
@@ -46,6 +46,19 @@ def _meal(t: Tokens, i: int) -> tuple[str, str, int] | None:
     word = t.word(j)
     letter_of = _MEALS.get(word)
     return (letter_of, word, j + 1) if letter_of is not None else None
+
+
+def _named_meals(t: Tokens, j: int, prefix: str) -> tuple[list[str], int] | None:
+    """`(with) the morning and evening meals`: their codes."""
+    if t.word(j) in ("the", "your"):
+        j += 1
+    codes: list[str] = []
+    while t.word(j) in _WHICH_MEAL:
+        codes.append(_code(prefix, _WHICH_MEAL[t.word(j)]))
+        j += 1
+        while codes and t.word(j) in ("and", "&", ","):
+            j += 1
+    return (codes, j + 1) if len(codes) > 1 and t.word(j) in ("meal", "meals") else None
 
 
 def meal_at(t: Tokens, i: int, offset: int | None = None) -> Occasion | None:
@@ -61,6 +74,9 @@ def meal_at(t: Tokens, i: int, offset: int | None = None) -> Occasion | None:
     if prefix is None:
         alone = _ALONE.get(word)
         return (_occasions([alone], offset), j) if alone else None
+    named = _named_meals(t, j, prefix)
+    if named is not None:
+        return _occasions(named[0], offset), named[1]
     single = t.word(j) == "a" or t.word(j + 1) in ("largest", "main", "biggest")
     meal = _meal(t, j)
     if meal is None:

@@ -8,6 +8,7 @@ import re
 from decimal import Decimal
 
 from nlp.dosage.amounts import LAB, amount_at, combined_strength_at, quantity
+from nlp.dosage.extents import aside_end, reason_end, segment_end
 from nlp.dosage.frequencies import frequency_at
 from nlp.dosage.limits import duration_at, maximum_at, phase_at
 from nlp.dosage.numbers import number, number_range
@@ -18,6 +19,7 @@ from nlp.dosage.parts import (
     COLON,
     DISPENSE,
     DOSE,
+    DURATION,
     EXCEPT,
     FORM,
     FREQUENCY,
@@ -38,7 +40,7 @@ from nlp.dosage.parts import (
 )
 from nlp.dosage.phrases import phrase_at
 from nlp.dosage.tokens import Tokens, word_set
-from nlp.dosage.units import time_unit, unit_at
+from nlp.dosage.units import is_counted, time_unit, unit_at
 
 _MARKS = {
     ",": AND, "and": AND, "&": AND, "+": AND, "plus": AND, "/": AND, ".": STOP, ";": STOP,
@@ -55,10 +57,6 @@ _DETERMINERS = word_set("the his her your their my a an of")
 _NO_REASON = word_set(
     "which who whom that this these those she he they it we you i now life home discharge dose"
     " doses each every at"
-)
-_REASON_ENDS = word_set(
-    "but because since while when if then who which unless until and/or she he they was were is"
-    " are has had with max maximum not do may can no take use give up x daily prn or-as"
 )
 _EYES_AND_EARS = {
     "od": ("OD", "54485002", "Ophthalmic route"), "os": ("OS", "54485002", "Ophthalmic route"),
@@ -85,7 +83,7 @@ class Reading:
         t, i = self._t, 0
         while i < len(t):
             if "\n" in t.text[t.ends[i - 1] : t.begins[i]] if i else False:
-                self._mark(STOP, i - 1)
+                self.parts.append(Part(STOP, t.ends[i - 1], t.begins[i]))
             found = self._part_at(i)
             if found is None:
                 mark = _MARKS.get(t.word(i))
@@ -126,7 +124,7 @@ class Reading:
             return [part], j
         if number(self._t, i) is not None:
             return None
-        return [self._to_end(INSTRUCTION, i, i)], self._end(i)
+        return [self._to_end(INSTRUCTION, i, i)], segment_end(self._t, i)
 
     # --- places for drops
 
@@ -172,13 +170,22 @@ class Reading:
         if phrase.kind in ("NOTE", "ASIDE", INSTRUCTION):
             if self._outread(i, j):
                 return None
-            end = {"NOTE": j, "ASIDE": self._aside_end(j)}.get(phrase.kind) or self._end(j)
+            end = self._words_end(phrase.kind, i, j)
             value = {"text": t.written(i, end)}
             return [Part(INSTRUCTION, t.begins[i], t.ends[end - 1], value)], end
         if phrase.kind == DISPENSE:
-            end = self._end(j)
+            end = segment_end(self._t, j)
             return [Part(DISPENSE, t.begins[i], t.ends[max(end, j) - 1])], max(end, j)
         return None
+
+    def _words_end(self, kind: str, i: int, j: int) -> int:
+        """Where an instruction of the phrase `i` to `j - 1` ends, by its kind in the table."""
+        if kind == "NOTE":
+            return j
+        if kind == "ASIDE":
+            return aside_end(self._t, j)
+        # `alternate 1 tablet and 2 tablets`: neither is the dose.
+        return segment_end(self._t, j, through=self._t.word(i).startswith("alternat"))
 
     def _outread(self, i: int, j: int) -> bool:
         """Whether a part of numbers beginning here is longer: `with meals`, `within 30 minutes`."""
@@ -194,63 +201,16 @@ class Reading:
             return [Part(DISPENSE, t.begins[i], t.ends[i + 1])], i + 2
         return None
 
-    def _end(self, i: int) -> int:
-        """Where the free text that runs on from `i` ends."""
-        t = self._t
-        depth = 0
-        j = i
-        while j < len(t):
-            word = t.word(j)
-            if "\n" in t.text[t.ends[j - 1] : t.begins[j]]:
-                break
-            if word in (".", ";") and not (word == "." and t.glued(j + 1)):
-                break
-            depth += (word == "(") - (word == ")")
-            if depth < 0:
-                break
-            phrase = phrase_at(t, j)
-            if phrase is not None and phrase[0].kind == THEN and t.word(j) == "then":
-                break
-            if word in (",", "and", "-") and j + 1 < len(t) and self._starts_part(j + 1):
-                break
-            if word == "(" and j + 1 < len(t) and self._starts_part(j + 1):
-                break
-            j += 1
-        return j
-
     def _remark(self, i: int, j: int) -> Found:
         """The words from `i` on as an instruction, up to the next part behind `j`."""
         t = self._t
-        end = max(self._aside_end(j + 1), j + 1)
+        end = max(aside_end(self._t, j + 1), j + 1)
         value = {"text": t.written(i, end)}
         return [Part(INSTRUCTION, t.begins[i], t.ends[end - 1], value)], end
 
-    def _aside_end(self, i: int) -> int:
-        """Where a remark ends that the next part may follow without a comma."""
-        t = self._t
-        end = self._end(i)
-        j = i
-        while j < end and not (t.word(j) == "," or self._starts_part(j)):
-            j += 1
-        return j
-
-    def _starts_part(self, i: int) -> bool:
-        t = self._t
-        phrase = phrase_at(t, i)
-        if phrase is not None and phrase[0].kind in (
-            AS_NEEDED, "NOTE", "ASIDE", INSTRUCTION, DISPENSE, METHOD, THEN, "EACH", "WHEN", ROUTE,
-        ):  # fmt: skip
-            return True
-        if frequency_at(t, i) is not None or duration_at(t, i) is not None:
-            return True
-        if maximum_at(t, i) is not None:
-            return True
-        amount = amount_at(t, i)
-        return amount is not None and amount[0].kind == DOSE
-
     def _to_end(self, kind: str, i: int, j: int) -> Part:
         t = self._t
-        end = max(self._end(j), i + 1)
+        end = max(segment_end(self._t, j), i + 1)
         return Part(kind, t.begins[i], t.ends[end - 1], {"text": t.written(i, end)})
 
     def _as_needed(self, i: int, j: int) -> Found:
@@ -260,7 +220,7 @@ class Reading:
             t.word(k) == "(" and t.word(k + 1) == "for"
         ):
             k += 1
-        end = self._reason_end(k, _MAX_REASON_WORDS)
+        end = reason_end(self._t, k, _MAX_REASON_WORDS)
         value = {}
         if end > k and t.word(k) not in _NO_REASON and self._is_reason(k, end, said=k > j):
             start = k
@@ -274,71 +234,6 @@ class Reading:
     def _is_reason(self, k: int, end: int, *, said: bool) -> bool:
         """`prn pain` is a reason, `prn lisinopril` in a note may be the next thing said."""
         return self._t.value(k) is None and (said or end - k <= _MAX_INDICATION_WORDS)
-
-    def _reason_end(self, i: int, most: int) -> int:
-        t = self._t
-        j, depth = i, 0
-        while j < len(t) and j - i < most:
-            word = t.word(j)
-            if j > i and "\n" in t.text[t.ends[j - 1] : t.begins[j]]:
-                break
-            if word == "(":
-                depth += 1
-            elif word == ")":
-                depth -= 1
-                if depth < 0:
-                    break
-            elif depth == 0:
-                if word in (".", ";", ":", "[", "#", "="):
-                    break
-                if word in (",", "-") and not self._goes_on(j):
-                    break
-                if word in _REASON_ENDS or self._ends_reason(j, first=j == i):
-                    break
-            j += 1
-        while j > i and t.word(j - 1) in (",", "and", "or", "-", "/", "(", "for", "in", "to"):
-            j -= 1
-        return j
-
-    def _goes_on(self, comma: int) -> bool:
-        """Whether a list of reasons goes on: `pain, fever, or headache`; `flare-up`."""
-        t = self._t
-        if t.word(comma) == "-":
-            return t.glued(comma) and t.glued(comma + 1)
-        return any(t.word(k) in ("or", "and") for k in (comma + 1, comma + 2, comma + 3)) and not (
-            self._starts_part(comma + 1)
-        )
-
-    def _ends_reason(self, j: int, *, first: bool) -> bool:
-        t = self._t
-        if maximum_at(t, j) is not None or duration_at(t, j) is not None:
-            return True
-        phrase = phrase_at(t, j)
-        if phrase is not None and (
-            phrase[0].kind
-            in (
-                AS_NEEDED,
-                "NOTE",
-                "ASIDE",
-                INSTRUCTION,
-                DISPENSE,
-                THEN,
-                "COUNT",
-                "EACH",
-            )
-            or (phrase[0].kind == ROUTE and t.word(j) in ("po", "iv", "im", "by", "sl", "sc", "pr"))
-            or (phrase[0].kind == METHOD and not first)
-        ):
-            return True
-        if phase_at(t, j) is not None:
-            return True
-        amount = amount_at(t, j)
-        if amount is not None and amount[0].kind in (DOSE, STRENGTH, RATE) and t.word(j) != "a":
-            return True
-        found = frequency_at(t, j)
-        return found is not None and {"when"} != set(found[0]) - {
-            "frequency", "period", "periodUnit", "food",
-        }  # fmt: skip
 
     # --- parts of numbers and of the tables
 
@@ -410,16 +305,25 @@ class Reading:
             j = frequency[1]
             best = [Part(FREQUENCY, t.begins[i], t.ends[j - 1], {"repeat": frequency[0]})], j
         for reading in (amount_at(t, i), combined_strength_at(t, i), duration_at(t, i)):
-            if reading is not None and (best is None or reading[1] > best[1]):
+            if reading is not None and (best is None or reading[1] > best[1] or _counts(reading)):
                 best = [reading[0]], reading[1]
         if best is not None and best[0][0].kind == LAB:
             return [], best[1]
-        if best is not None and best[0][0].kind == RATE and self._patch:
-            best[0][0].kind = STRENGTH
+        if best is not None and self._patch:
+            best = [self._of_a_patch(best[0][0])], best[1]
         phrase = phrase_at(t, i)
         if phrase is not None and (best is None or phrase[1] > best[1]):
             return self._phrase(i) or best
         return best
+
+    def _of_a_patch(self, part: Part) -> Part:
+        """An hourly rate is a patch's strength, hours are how long it stays on."""
+        if part.kind == RATE:
+            part.kind = STRENGTH
+        elif part.kind == DURATION and part.value["unit"] == "h":
+            words = " ".join(self._t.text[part.begin : part.end].split())
+            return Part(INSTRUCTION, part.begin, part.end, {"text": words})
+        return part
 
     def _phrase(self, i: int) -> Found | None:
         t = self._t
@@ -465,7 +369,7 @@ class Reading:
             start += 1
         if start >= len(t) or t.word(start) in _NO_REASON or t.value(start) is not None:
             return None
-        end = self._reason_end(start, _MAX_INDICATION_WORDS)
+        end = reason_end(self._t, start, _MAX_INDICATION_WORDS)
         if end <= start:
             return None
         value = {"text": t.written(start, end)}
@@ -476,7 +380,9 @@ class Reading:
         t = self._t
         if t.word(i) not in ("if", "when") or not self.parts or i + 1 >= len(t):
             return None
-        end = self._reason_end(i + 1, _MAX_REASON_WORDS)
+        if self.parts[-1].kind == STOP:
+            return [self._to_end(INSTRUCTION, i, i)], segment_end(t, i)
+        end = reason_end(t, i + 1, _MAX_REASON_WORDS, condition=True)
         if end <= i + 1:
             return None
         value = {"reason": t.written(i + 1, end)}
@@ -502,7 +408,7 @@ class Reading:
             return None
         following = phrase_at(t, j)
         said = following is not None and following[0].kind in (
-            ROUTE, "WHEN", "EACH", "COUNT", AS_NEEDED, SITE,
+            ROUTE, "WHEN", "EACH", "COUNT", AS_NEEDED, SITE, "NOTE", "ASIDE",
         )  # fmt: skip
         if not (said or frequency_at(t, j) or duration_at(t, j) or phase_at(t, j)):
             return None
@@ -517,8 +423,15 @@ class Reading:
         if not said:
             return self._bare and (i == 0 or t.word(i - 1).isalpha() or t.word(i - 1) == ":")
         last = said[-1]
+        if last.kind == DOSE and not is_counted(last.value):
+            return t.begins[i] - last.end <= _NEAR  # `81 mg 1 PO daily`
         near = t.begins[i] - last.end <= _NEAR or last.kind == METHOD
         return near and last.kind in _BEFORE_COUNT
+
+
+def _counts(reading: tuple[Part, int]) -> bool:
+    """Whether it tells how often in all: `up to 3 doses` is no dose of three."""
+    return "count" in reading[0].value.get("repeat", ())
 
 
 def _unbracketed(words: str) -> str:

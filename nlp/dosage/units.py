@@ -6,7 +6,7 @@ https://ucum.org/ucum
 """
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nlp.dosage.tokens import Tokens, word_set
 
@@ -27,7 +27,7 @@ _MEASURED = {
     ("mcg", "ug", MASS): "mcg mcgs microgram micrograms ug",
     ("g", "g", MASS): "g gm gms gram grams",
     ("kg", "kg", MASS): "kg",
-    ("ng", "ng", MASS): "nanogram nanograms",
+    ("ng", "ng", MASS): "ng nanogram nanograms",
     ("mEq", "meq", MASS): "meq milliequivalent milliequivalents",
     ("mmol", "mmol", MASS): "mmol millimole millimoles",
     ("unit", "{unit}", MASS): "unit units u",
@@ -101,6 +101,7 @@ UNITS: dict[str, Unit] = {
     for shown, words in _COUNTED.items()
     for word in words.split()
 }
+_COUNTED_WORDS = frozenset(_COUNTED)
 _SCALES = {"million": Decimal(10**6), "mill": Decimal(10**6), "thousand": Decimal(1000)}
 # What may stand between a number and what is counted: `1 chewable tablet`, `2 eye drops`.
 _ADJECTIVES = word_set(
@@ -162,3 +163,8 @@ def unit_at(t: Tokens, i: int) -> tuple[Unit, int] | None:
         if unit is not None and unit.measure == COUNTED:
             return unit, _plural(t, j + 1)
     return None
+
+
+def is_counted(dose: dict[str, Any]) -> bool:
+    """Whether the dose is of tablets, puffs and the like, or a number without a unit."""
+    return dose.get("unit") in _COUNTED_WORDS or "unit" not in dose

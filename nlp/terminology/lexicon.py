@@ -46,6 +46,22 @@ def diseases(titles: dict[str, str]) -> Iterator[Term]:
         )
 
 
+def clinical_drug_names() -> Iterator[tuple[str, str]]:
+    """RxCUI and name of the shipped clinical drugs."""
+    for line in _lines("clinical_drugs.tsv.gz"):
+        code, name = line.split("\t")
+        yield code, name
+
+
+def icd10cm_names() -> dict[str, Concept]:
+    """Official title or inclusion term, by `candidates.name_key` → its one billable code."""
+    found = {}
+    for line in _lines("icd10cm_names.tsv.gz"):
+        key, code, title = line.split("\t")
+        found[key] = Concept(systems.ICD10CM, code, title, 0.9, systems.ICD10CM_RELEASE)
+    return found
+
+
 def drug_names() -> Iterator[Term]:
     """Drug names without a code: found, typed, and left as text."""
     for line in _lines("drug_names.txt.gz"):

@@ -38,6 +38,7 @@ CREATE TABLE product (
 """
 _AT_THE_END = """
 CREATE INDEX name_code ON name (code);
+CREATE INDEX ingredient_of ON ingredient (ingredient, code);
 CREATE INDEX parent_child ON parent (parent, code);
 ANALYZE;
 """
@@ -207,6 +208,16 @@ class ReleaseIndex:
         """The codes of the ingredients of a brand, combination or clinical drug."""
         found = self._all("SELECT ingredient FROM ingredient WHERE code = ?", code)
         return frozenset(ingredient for (ingredient,) in found)
+
+    def combination(self, ingredients: Iterable[str]) -> NamedConcept | None:
+        """The concept of a combination of exactly these ingredients; None without one."""
+        wanted = frozenset(ingredients)
+        found = self._concepts(
+            "SELECT c.* FROM ingredient i JOIN concept c ON c.code = i.code "
+            "WHERE i.ingredient = ? AND c.kind = 'MIN' AND c.active ORDER BY c.code",
+            min(wanted, default=""),
+        )
+        return next((one for one in found if self.ingredients(one.code) == wanted), None)
 
     def products(self, ingredients: Iterable[str]) -> list[ProductRow]:
         """The active clinical drugs of exactly these ingredients."""

@@ -68,6 +68,13 @@ class ReleaseStore:
         id = self._used().get(terminology)
         return self._open(self._path(id)) if id is not None else None
 
+    def check(self) -> None:
+        """Raise ReleaseError when a release that is in use cannot be read."""
+        for terminology in self._used():
+            index = self.in_use(terminology)
+            if index is not None:
+                index.close()
+
     def use(self, id: str) -> Release:
         """Give codes by that release from the next start on. Raises ReleaseError."""
         release = self._find(id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ def run(arguments: argparse.Namespace) -> None:
     stdin = arguments.file == "-"
     body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
     text = text_of(body, arguments.charset)
-    model = arguments.model or load_settings({}).nlp_model
-    annotator = Annotator.load(NlpConfig(ner_model=model or None))
+    settings = load_settings({})
+    config = NlpConfig(terminology=str(settings.terminology_path))
+    model = arguments.model or settings.nlp_model
+    annotator = Annotator.load(replace(config, ner_model=model) if model else config)
     mentions = [mention.to_dict() for mention in annotator.annotate(text)]
     answer = {"entities": mentions, "pipeline": PIPELINE_VERSION}
     if arguments.json:

@@ -29,9 +29,7 @@ _LARGE_BYTES = 131_072
 class FrontLink:
     """What one front asks for."""
 
-    def __init__(
-        self, app: ASGIApp, lakes: Sequence[Lake], tasks: set[asyncio.Task[None]]
-    ) -> None:
+    def __init__(self, app: ASGIApp, lakes: Sequence[Lake], tasks: set[asyncio.Task[None]]) -> None:
         """`tasks`: where the requests under way are kept, for who waits for them at the end."""
         self.link = Link(self._received, self._lost)
         self._app = app
@@ -207,9 +205,7 @@ class _Answer:
             return
         if self._head is not None:
             head, self._head = self._head, None
-            self._link.send(
-                frames.ANSWER, self._stream, *messages.with_body(head, body, more=more)
-            )
+            self._link.send(frames.ANSWER, self._stream, *messages.with_body(head, body, more=more))
         else:
             self._link.send(frames.PIECE, self._stream, *messages.piece(body, more=more))
         self._on_way += 1

@@ -45,7 +45,7 @@ class _Failure(NamedTuple):
     overtaken: bool
     category: str
     issues: list[tuple[str, str, str, list[str]]]
-    index: int
+    place: int
 
 
 COMMIT, INDEX, TERM, FIND = range(4)
@@ -168,8 +168,8 @@ def failure(failed: BaseException) -> bytes:
     if not isinstance(failed, FhirError):
         failed = unexpected(failed if isinstance(failed, Exception) else RuntimeError())
     issues = [(i.severity, i.code, i.diagnostics, list(i.expression)) for i in failed.issues]
-    index = failed.index if isinstance(failed, RefusedError) else -1
-    return _encode(_Failure(False, failed.category, issues, index))
+    place = failed.index if isinstance(failed, RefusedError) else -1
+    return _encode(_Failure(False, failed.category, issues, place))
 
 
 def read_failure(payload: bytes) -> Exception:
@@ -179,4 +179,4 @@ def read_failure(payload: bytes) -> Exception:
         return OvertakenError()
     issues = [Issue(s, code, text, tuple(places)) for s, code, text, places in found.issues]
     told = FhirError(found.category, issues)
-    return told if found.index < 0 else RefusedError(told, found.index)
+    return told if found.place < 0 else RefusedError(told, found.place)

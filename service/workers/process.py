@@ -69,7 +69,11 @@ class Child:
 
 
 def _child(
-    name: str, run: Callable[[socket.socket], None], control: socket.socket, parent: int, others: Any
+    name: str,
+    run: Callable[[socket.socket], None],
+    control: socket.socket,
+    parent: int,
+    others: Any,
 ) -> NoReturn:
     code = 1
     try:

@@ -6,7 +6,8 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import uvicorn
 
@@ -27,7 +28,7 @@ def write(
     settings: Settings,
     secrets: Sequence[Secrets],
     board: Board,
-    config: dict[str, object],
+    config: Mapping[str, Any],
 ) -> None:
     """The process that owns the lakes: does what fronts pass on, until it is told to stop."""
     parts = [
@@ -46,7 +47,7 @@ def write(
             task.add_done_callback(join.discard)
 
         gc.freeze()
-        PartServer(uvicorn.Config(app, **config), control, took=took).run()  # type: ignore[arg-type]
+        PartServer(uvicorn.Config(app, **config), control, took=took).run()
 
 
 def answer(
@@ -56,10 +57,10 @@ def answer(
     secrets: Sequence[Secrets],
     board: Board,
     front: int,
-    config: dict[str, object],
+    config: Mapping[str, Any],
 ) -> None:
     """A front: answers what it can, passes the rest on."""
-    loop_config = uvicorn.Config("", **config)  # type: ignore[arg-type]
+    loop_config = uvicorn.Config("", **config)
     factory = loop_config.get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_front(control, channel, settings, secrets, board, front, config))
@@ -72,7 +73,7 @@ async def _front(
     secrets: Sequence[Secrets],
     board: Board,
     front: int,
-    config: dict[str, object],
+    config: Mapping[str, Any],
 ) -> None:
     writer = WriterLink(asyncio.get_running_loop())
     # Nothing that was begun can be finished without it.
@@ -84,7 +85,7 @@ async def _front(
     ]
     with open_datastores(settings, parts) as (app, _):
         gc.freeze()
-        await PartServer(uvicorn.Config(app, **config), control).serve()  # type: ignore[arg-type]
+        await PartServer(uvicorn.Config(app, **config), control).serve()
         writer.on_lost = lambda: None
         writer.link.close()
 

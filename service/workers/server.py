@@ -31,7 +31,7 @@ class PartServer(uvicorn.Server):
         self._accepting: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Signals are the parent's business."""
         yield
 
@@ -53,9 +53,7 @@ class PartServer(uvicorn.Server):
     def _hear(self) -> None:
         while True:
             try:
-                message, descriptors, _, _ = socket.recv_fds(
-                    self._control, process.MOST_BYTES, 16
-                )
+                message, descriptors, _, _ = socket.recv_fds(self._control, process.MOST_BYTES, 16)
             except BlockingIOError:
                 return
             except OSError:
@@ -101,7 +99,7 @@ class PartServer(uvicorn.Server):
             lost(failure)
             self._connection_closed()
 
-        made.connection_lost = connection_lost  # type: ignore[method-assign]
+        setattr(made, "connection_lost", connection_lost)  # noqa: B010
         return made
 
     def _connection_closed(self) -> None:

@@ -14,9 +14,10 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
+from typing import Any
 
 from service.settings import SettingError, Settings
 from service.workers import process, roles
@@ -56,7 +57,7 @@ class Supervisor:
         settings: Settings,
         secrets: Sequence[Secrets],
         listener: socket.socket,
-        config: dict[str, object],
+        config: Mapping[str, Any],
         fronts: int,
     ) -> None:
         """`config`: of uvicorn; `fronts`: how many."""
@@ -83,8 +84,8 @@ class Supervisor:
         os.set_blocking(woken, False)
         os.set_blocking(waker, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
+        for stopping in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stopping, self._signalled)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self._selector.register(woken, selectors.EVENT_READ)
         self._woken = woken

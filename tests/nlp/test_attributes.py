@@ -110,3 +110,79 @@ def test_dose_before_a_change_is_not_the_dose(annotator: Annotator, text: str) -
     (found,) = drugs(annotator, text).values()
     assert texts(found, "DOSE") == ["20 mg"]
     assert texts(found, "FREQUENCY") == ["daily"]
+
+
+@pytest.mark.parametrize(
+    ("text", "drug", "expected"),
+    [
+        (
+            "continue lisinopril but increase metformin to 1000 mg BID",
+            "metformin",
+            {"DOSE": ["1000 mg"], "FREQUENCY": ["BID"], "CHANGE": ["increase"]},
+        ),
+        (
+            "continue lisinopril but increase metformin to 1000 mg BID",
+            "lisinopril",
+            {"DOSE": [], "CHANGE": []},
+        ),
+        (
+            "switched from atenolol 50 mg daily to carvedilol 12.5 mg BID",
+            "atenolol",
+            {"DOSE": ["50 mg"], "FREQUENCY": ["daily"]},
+        ),
+        (
+            "switched from atenolol 50 mg daily to carvedilol 12.5 mg BID",
+            "carvedilol",
+            {"DOSE": ["12.5 mg"], "FREQUENCY": ["BID"]},
+        ),
+        (
+            "She was started on furosemide. The dose is 40 mg daily.",
+            "furosemide",
+            {"DOSE": ["40 mg"], "FREQUENCY": ["daily"]},
+        ),
+        (
+            "He takes aspirin and furosemide. The dose is 40 mg daily.",
+            "furosemide",
+            {"DOSE": []},
+        ),
+        (
+            "Treated with IV vancomycin 1 g q12h and PO Flagyl 500 mg TID",
+            "vancomycin",
+            {"ROUTE": ["IV"], "DOSE": ["1 g"], "FREQUENCY": ["q12h"]},
+        ),
+        (
+            "Treated with IV vancomycin 1 g q12h and PO Flagyl 500 mg TID",
+            "flagyl",
+            {"ROUTE": ["PO"], "DOSE": ["500 mg"], "FREQUENCY": ["TID"]},
+        ),
+        (
+            "metoprolol 25 mg BID, hold for SBP < 100",
+            "metoprolol",
+            {"DOSE": ["25 mg"], "INSTRUCTION": ["hold for SBP < 100"]},
+        ),
+        (
+            "nitroglycerin 0.4 mg SL every 5 minutes up to 3 doses",
+            "nitroglycerin",
+            {"DOSE": ["0.4 mg"], "CHANGE": []},
+        ),
+        ("warfarin, will monitor INR", "warfarin", {"INSTRUCTION": [], "SIG": []}),
+        ("lisinopril 10 mg for further management", "lisinopril", {"INDICATION": []}),
+        (
+            "lisinopril 10 mg daily for hypertension",
+            "lisinopril",
+            {"INDICATION": ["for hypertension"]},
+        ),
+    ],
+)
+def test_attribute_belongs_to_its_drug(
+    annotator: Annotator, text: str, drug: str, expected: dict[str, list[str]]
+) -> None:
+    found = drugs(annotator, text)[drug]
+    for type, words in expected.items():
+        assert texts(found, type) == words, type
+
+
+def test_sig_has_the_dosage(annotator: Annotator) -> None:
+    sig = drugs(annotator, "prednisone 40 mg x3d then 20 mg x3d")["prednisone"].attribute("SIG")
+    assert sig is not None
+    assert [d["sequence"] for d in sig.value["dosage"]] == [1, 2]
