@@ -59,7 +59,7 @@ _BEFORE = re.compile(
 )
 _CONTINUES = re.compile(
     r"\s*(?:[-•*]\s*)?(?:sig\b|take|takes|use|apply|inject|inhale|instill|place|dose|dosage|chew"
-    r"|dissolve|give|insert|swallow|spray|put|mix|administer|wear"
+    r"|dissolve|give|insert|swallow|spray|put|mix|administer|wear|then\b|followed by|thereafter"
     r"|\d+(?:\.\d+)?\s*(?:mg|mcg|tab|cap|ml|unit|puff|spray|drop))",
     re.IGNORECASE,
 )
@@ -89,6 +89,12 @@ _CONDITION_OF_USE = re.compile(
     r"(?:\w+\W+){0,3}$",
     re.IGNORECASE,
 )
+_BEEN = re.compile(
+    r"\b(?:has|have|had|'s|'ve)\s+(?:already\s+)?been\s+"
+    r"(?:on|taking|using|receiving|treated with)\b",
+    re.IGNORECASE,
+)
+_BEEN_REACH = 60
 _BY_ITSELF = re.compile(
     r"(?:use |take |apply )?(?:as directed|as instructed|ut dict|as prescribed)"
 )
@@ -128,6 +134,7 @@ class Attributes:
             parts = superseded(text, drug.end_char, parts)
             parts = _with_bare_amount(text, start, end, parts)
             parts = _instructing(text, parts, findings)
+            parts = _without_elapsed(text, drug, parts)
             if any(part.kind in EXPOSED for part in parts):
                 _attach(text, drug, parts)
         for number, (drug, before, end) in enumerate(regions):
@@ -151,6 +158,17 @@ def _instructing(text: str, parts: list[Part], findings: list[Span]) -> list[Par
         part
         for part in kept
         if part.kind != INSTRUCTION or _BY_ITSELF.match(text[part.begin : part.end].lower())
+    ]
+
+
+def _without_elapsed(text: str, drug: Span, parts: list[Part]) -> list[Part]:
+    """The parts without how long it was taken so far: `has been on insulin for 26 years`."""
+    before = text[max(drug.sent.start_char, drug.start_char - _BEEN_REACH) : drug.start_char]
+    been = _BEEN.search(before) is not None
+    return [
+        part
+        for part in parts
+        if part.kind != DURATION or not (been or part.value.get("unit") == "a")
     ]
 
 

@@ -9,7 +9,7 @@ index that is built at install: 3-grams are looked up in sparse postings, under 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -69,7 +69,8 @@ class CandidateGenerator:
     """
 
     def __init__(self, names: Iterable[tuple[str, str]], *, fuzzy: bool = True) -> None:
-        """`fuzzy`: also look for names that are merely alike."""
+        """`fuzzy`: also look for names that are merely alike; what that needs is made when it is
+        first needed."""
         self._by_name: dict[str, list[tuple[str, str]]] = {}
         self._by_words: dict[str, list[tuple[str, str]]] = {}
         for concept_id, name in names:
@@ -82,7 +83,7 @@ class CandidateGenerator:
         for key, concepts in self._by_name.items():
             if " " in key:
                 self._by_words.setdefault(words_key(key), []).extend(concepts)
-        self._fuzzy = _Postings(self._by_name) if fuzzy else None
+        self._fuzzy = fuzzy
         self._kept: dict[str, tuple[Candidate, ...]] = {}
 
     def __len__(self) -> int:
@@ -107,25 +108,33 @@ class CandidateGenerator:
         """scispaCy's interface: the candidates of several names at once."""
         return [list(self.candidates(text, k)) for text in mention_texts]
 
+    def exact(self, name: str) -> tuple[Candidate, ...]:
+        """The concepts of that very name, else of the same words in another order; () for none."""
+        key = name_key(name)
+        if not key or len(key) > _MAX_NAME_CHARS:
+            return ()
+        by_name = self._by_name.get(key)
+        if by_name is not None:
+            return tuple(_ranked(by_name, EXACT))
+        return tuple(_ranked(self._by_words.get(words_key(key), ()), SAME_WORDS))
+
     def _search(self, key: str) -> Iterator[Candidate]:
         if not key or len(key) > _MAX_NAME_CHARS:
             return
-        exact = self._by_name.get(key)
-        if exact is not None:
-            yield from _ranked(exact, EXACT)
-            return
-        same = self._by_words.get(words_key(key))
-        if same is not None:
-            yield from _ranked(same, SAME_WORDS)
-            return
-        if self._fuzzy is None:
+        exact = self.exact(key)
+        if exact or not self._fuzzy:
+            yield from exact
             return
         seen: set[str] = set()
-        for alike, score in self._fuzzy.nearest(key):
+        for alike, score in self._postings.nearest(key):
             for concept_id, alias in self._by_name[alike]:
                 if concept_id not in seen:
                     seen.add(concept_id)
                     yield Candidate(concept_id, alias, score)
+
+    @cached_property
+    def _postings(self) -> "_Postings":
+        return _Postings(self._by_name)
 
 
 _KEPT_NAMES = 50_000

@@ -22,6 +22,7 @@ from schemas.releases import NamedConcept, ReleaseIndex
 _SLIP_SCORE = 0.85
 # Short names are near to one another: `lanolin` and `Lanoxin`.
 _MIN_SLIP_LETTERS = 8
+_MAX_NAME_CHARS = 120
 _RELEASE_SCORE = 0.95
 _PRODUCT_SCORE = 0.95
 _KIND_ORDER = ("IN", "MIN", "PIN", "BN")
@@ -89,7 +90,7 @@ class DrugLinker:
         """The codes of the drug written as `text`, which the dictionary knows as `term` (or not);
         `after` is what follows on its line. () where none is certain."""
         concepts = self._of_term(term) if term is not None else ()
-        if not concepts:
+        if not concepts and len(text) <= _MAX_NAME_CHARS:
             concepts = self._named(_bare(text))
         if not after.strip() or (not concepts and term is None):
             return concepts

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from nlp.candidates import SAME_WORDS, Candidate, CandidateGenerator, name_key
+from nlp.candidates import Candidate, CandidateGenerator, name_key
 from nlp.loaded_codes import LoadedCodes
 from nlp.mention import CONDITION, SYMPTOM, Concept
 from nlp.misspellings import MIN_LETTERS, Misspellings
@@ -30,6 +30,7 @@ _QUALIFIERS = frozenset(
     )
 )  # fmt: skip
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_SIDE = re.compile(r"\b(?:left|right|bilateral)\b", re.IGNORECASE)
 _MAX_NAME_CHARS = 120
 
 
@@ -93,16 +94,17 @@ class NameLinker:
         if found is None:
             plain = _without_qualifiers(name)
             found = self._exact(plain) if plain and plain != name else None
-            found = found and _weighed(found, _WITHOUT_QUALIFIER)
+            if found is not None:
+                found = _weighed(_sided(found, name), _WITHOUT_QUALIFIER)
             if found is None and self._slips:
                 found = self._slip(plain or name)
         return found or NOTHING
 
     def _exact(self, name: str) -> Linked | None:
         """By the name itself; None where nobody knows it, no codes where it is ambiguous."""
-        ranked = self._generator.candidates(name, 4)
+        ranked = self._generator.exact(name)
         known: Term | None = None
-        if ranked and ranked[0].score >= SAME_WORDS:
+        if ranked:
             terms = [self._terms[one.concept_id] for one in ranked]
             known = terms[0]
             coded = next((term for term in terms if term.codes), None)
@@ -134,6 +136,14 @@ class NameLinker:
             return None
         (only,) = found.values()
         return _weighed(only, _SLIP)
+
+
+def _sided(found: Linked, name: str) -> Linked:
+    """Without codes of an unspecified side, where the note says which."""
+    if not _SIDE.search(name):
+        return found
+    kept = tuple(c for c in found.concepts if "unspecified" not in c.display.lower())
+    return Linked(kept, found.term)
 
 
 def _weighed(found: Linked, weight: float) -> Linked:

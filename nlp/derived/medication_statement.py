@@ -13,7 +13,7 @@ from nlp.context import INTENDED
 from nlp.derived.dosage_instruction import dosages
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
 from nlp.medication_status import ALLERGY, NOT_TAKEN
-from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, Mention
+from nlp.mention import FAMILY, HISTORICAL, HYPOTHETICAL, NEGATED, Concept, Mention
 
 # What a report of an operation names was given then.
 _DURING = frozenset(("procedure", "anesthesia"))
@@ -57,7 +57,7 @@ def medication_statement(mentions: Sequence[Mention], source: NoteSource) -> dic
     named = evidence[0]
     resource = skeleton(source, "MedicationStatement", concept_key(named), evidence)
     resource["status"] = status
-    resource["medicationCodeableConcept"] = codeable_concept(named.concepts, named.text)
+    resource["medicationCodeableConcept"] = codeable_concept(agreed_concepts(evidence), named.text)
     resource["subject"] = reference(source.patient)
     if source.encounter:
         resource["context"] = reference(source.encounter)
@@ -79,6 +79,16 @@ def medication_statement(mentions: Sequence[Mention], source: NoteSource) -> dic
     if dosage:
         resource["dosage"] = dosage
     return resource
+
+
+def agreed_concepts(evidence: Sequence[Mention]) -> tuple[Concept, ...]:
+    """The ingredient, and the clinical drug if no two mentions name different ones.
+
+    `from 10 mg tablets to 20 mg tablets` names two: neither is the drug that is taken all along.
+    """
+    first = evidence[0].concepts[:1]
+    products = {c.code: c for mention in evidence for c in mention.concepts[1:]}
+    return (*first, *products.values()) if len(products) == 1 else first
 
 
 def _reasons(mention: Mention) -> list[str]:

@@ -133,12 +133,10 @@ def amount_at(t: Tokens, i: int) -> Amount | None:
         else:
             rest.j = j
     if rest.body:
-        value["unit"] += f"/{rest.body}"
-        value["code"] += f"/{rest.body}"
+        _divide(value, rest.body)
     if rest.time in ("min", "h") and kind == DOSE:
         kind = RATE
-        value["unit"] += f"/{rest.time}"
-        value["code"] += f"/{rest.time}"
+        _divide(value, rest.time)
     elif rest.time == "d" and kind == DOSE and (rest.body or t.word(rest.j - 2) == "/"):
         value["per_day"] = True
     elif rest.time:
@@ -147,6 +145,13 @@ def amount_at(t: Tokens, i: int) -> Amount | None:
     if at_most and kind == DOSE and high is None:
         value["high"] = value.pop("value")
     return Part(kind, t.begins[i], t.ends[rest.j - 1], value), rest.j
+
+
+def _divide(value: dict[str, Any], by: str) -> None:
+    """Put a denominator to unit and code, where there are any: a combination has words alone."""
+    for name in ("unit", "code"):
+        if value.get(name):
+            value[name] += f"/{by}"
 
 
 def _amount_numbers(t: Tokens, i: int) -> tuple[Decimal, Decimal | None, Unit, int, bool] | None:

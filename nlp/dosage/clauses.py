@@ -231,6 +231,9 @@ class _Builder:
         joined = join(now.repeat, repeat, together=self._together)
         if joined is not None:
             now.repeat = joined
+        elif now.duration is not None and is_long(repeat) and not self._together:
+            # `daily for 5 days every 4 weeks`: courses, whose period is kept in words.
+            now.notes.append(self._text[part.begin : part.end])
         elif now.duration is not None or now.phase is not None or self._together:
             self._next(inherit=True)
             self.current.repeat = repeat

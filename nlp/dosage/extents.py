@@ -112,9 +112,8 @@ def reason_end(t: Tokens, i: int, most: int, *, condition: bool = False) -> int:
 
 
 def _says_how(t: Tokens, i: int) -> bool:
-    """Whether an instruction begins at `i`: `constipation (hold for loose stools)`."""
-    phrase = phrase_at(t, i) if i < len(t) else None
-    return phrase is not None and phrase[0].kind in ("NOTE", "ASIDE", INSTRUCTION)
+    """Whether another part begins at `i`: `constipation (hold for loose stools)`."""
+    return i < len(t) and _starts_part(t, i)
 
 
 def _goes_on(t: Tokens, comma: int) -> bool:

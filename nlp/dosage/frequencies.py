@@ -24,6 +24,7 @@ _BARE_PARTS = {
     "nights": "NIGHT", "bedtime": "HS", "hs": "HS", "nighttime": "NIGHT",
 }  # fmt: skip
 _SPOKEN_DAYS = frozenset(("morning", "evening", "night", "afternoon"))
+_GLUED_TIMES = {"xday": "d", "xdaily": "d", "xd": "d", "xweek": "wk", "xwk": "wk", "xweekly": "wk"}
 _MOST_TIMES = 24
 _DIVIDED = frozenset(("divided", "equal"))
 
@@ -125,6 +126,8 @@ def _count(t: Tokens, i: int) -> tuple[int, int | None, int] | None:
         return None
     low, top = positive_int(amount[0]), positive_int(amount[1])
     j = amount[2]
+    if low is not None and t.word(j) in _GLUED_TIMES:
+        return low, top, j  # `3xday`: the word has the unit too.
     if low is None or low > _MOST_TIMES or t.word(j) not in ("times", "time", "x", "veces", "vez"):
         return None
     if t.word(j) == "x" and t.value(j + 1) is not None:
@@ -147,7 +150,9 @@ def times_at(t: Tokens, i: int) -> Frequency | None:
     if t.word(j) == "-":
         j += 1
     period: tuple[Decimal, str, int] | None = None
-    if t.word(j) in _PER:
+    if t.word(j) in _GLUED_TIMES:
+        period = (Decimal(1), _GLUED_TIMES[t.word(j)], j + 1)
+    elif t.word(j) in _PER:
         period = (Decimal(1), _PER[t.word(j)], j + 1)
     elif t.word(j) in (
         "a", "an", "per", "each", "every", "/", "in", "within", "q", "during", "the", "al", "por",

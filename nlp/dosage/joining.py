@@ -39,7 +39,7 @@ def join(first: Repeat, second: Repeat, *, together: bool) -> Repeat | None:
     `together` says that an `and` or comma stands between them: `every morning and at bedtime` is
     twice a day, `every night at bedtime` once.
     """
-    for read in (_counted, _days, _food, _clock, _meals, _occasions, _same):
+    for read in (_counted, _days_a_week, _days, _food, _clock, _meals, _occasions, _same):
         joined = read(dict(first), dict(second), together)
         if joined is not None:
             return joined
@@ -51,6 +51,15 @@ def _counted(first: Repeat, second: Repeat, together: bool) -> Repeat | None:
         return first | second
     if "count" in first and len(first) <= 2:
         return second | first
+    return None
+
+
+def _days_a_week(first: Repeat, second: Repeat, together: bool) -> Repeat | None:
+    """`once daily 5 days a week`, either way round."""
+    for daily, weekly in ((first, second), (second, first)):
+        once = is_daily(daily) and daily.get("frequency") == 1
+        if once and weekly.get("periodUnit") == "wk" and weekly.get("frequency", 1) > 1:
+            return daily | weekly
     return None
 
 

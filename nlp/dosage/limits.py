@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from nlp.dosage.amounts import amount_at, quantity
+from nlp.dosage.frequencies import days_a_week_at
 from nlp.dosage.numbers import number, number_range, positive_int
 from nlp.dosage.parts import (
     DOSE,
@@ -103,12 +104,16 @@ def _after_for(t: Tokens, i: int) -> Found | None:
         if t.word(j) in ("a", "an") and time_unit(t, j + 1) is not None:
             break
         j += 1
+    weekly = days_a_week_at(t, j)
+    if weekly is not None:
+        value: dict[str, Any] = {"repeat": weekly[0]}
+        return Part(FREQUENCY, t.begins[i], t.ends[weekly[1] - 1], value), weekly[1]
     length = _length(t, j)
     if length is None:
         if j > i + 1 and time_unit(t, j) is not None and t.word(j - 1) in ("next", "another"):
             unit = time_unit(t, j)
             if unit is not None:
-                value: dict[str, Any] = {"value": Decimal(1), "unit": unit[0]}
+                value = {"value": Decimal(1), "unit": unit[0]}
                 return Part(DURATION, t.begins[i], t.ends[unit[1] - 1], value), unit[1]
         return _count_after(t, i, j)
     value, j = length

@@ -5,7 +5,7 @@ Each reader takes the tokens and a place, and gives the value with the place beh
 
 from decimal import Decimal
 
-from nlp.dosage.tokens import Tokens
+from nlp.dosage.tokens import Tokens, word_set
 
 _WORDS = {
     word: Decimal(value)
@@ -26,6 +26,11 @@ _PARTS = {
     "media": Decimal("0.5"), "quarters": Decimal("0.25"), "fourth": Decimal("0.25"),
     "fourths": Decimal("0.25"),
 }  # fmt: skip
+# Roman numerals of prescriptions, only before what they count: `iv` is a route.
+_ROMAN = {"i": Decimal(1), "ii": Decimal(2), "iii": Decimal(3)}
+_BEHIND_ROMAN = word_set(
+    "tab tabs tablet tablets cap caps capsule capsules gtt gtts drop drops puff puffs"
+)
 ORDINALS = {
     "other": 2, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5,
     "sixth": 6, "seventh": 7, "eighth": 8,
@@ -69,11 +74,20 @@ def _part_word(t: Tokens, i: int) -> Number | None:
     return value, j
 
 
+def _counts_roman(t: Tokens, i: int) -> bool:
+    """Whether `ii` before `i` counts what stands at `i`, or begins `i-ii tabs`."""
+    if t.word(i) in ("-", "to", "or") and t.word(i + 1) in _ROMAN:
+        i += 2
+    return t.word(i) in _BEHIND_ROMAN
+
+
 def _whole(t: Tokens, i: int) -> Number | None:
     value = t.value(i)
     if value is not None:
         return value, i + 1
     word = t.word(i)
+    if word in _ROMAN and _counts_roman(t, i + 1):
+        return _ROMAN[word], i + 1
     if word in _TENS:
         tens = _WORDS.get(word, _TENS_VALUES.get(word))
         if tens is not None:

@@ -58,11 +58,13 @@ _NO_REASON = word_set(
     "which who whom that this these those she he they it we you i now life home discharge dose"
     " doses each every at"
 )
+_COMPARED = re.compile(r"[<>≥≤]|\d|\b(?:above|below|greater|less|over|under)\b", re.IGNORECASE)
 _EYES_AND_EARS = {
     "od": ("OD", "54485002", "Ophthalmic route"), "os": ("OS", "54485002", "Ophthalmic route"),
     "ou": ("OU", "54485002", "Ophthalmic route"), "ad": ("AD", "10547007", "Otic route"),
     "as": ("AS", "10547007", "Otic route"), "au": ("AU", "10547007", "Otic route"),
 }  # fmt: skip
+_GLUCOSE = word_set("bg bs fsbs fsbg glucose sugar sugars fs")
 _PER_SOMETHING = re.compile(r"g|gm|gram|grams|mg|carb|carbs|carbohydrate|carbohydrates|points?|\d")
 
 Found = tuple[list[Part], int]
@@ -163,7 +165,7 @@ class Reading:
                 return self._remark(i, diluent[1] - 1)
         found = phrase_at(t, i)
         if found is None:
-            return self._dispensed(i)
+            return self._before_or_after(i) or self._dispensed(i)
         phrase, j = found
         if phrase.kind == AS_NEEDED:
             return self._as_needed(i, j)
@@ -183,7 +185,8 @@ class Reading:
         if kind == "NOTE":
             return j
         if kind == "ASIDE":
-            return aside_end(self._t, j)
+            mixed = amount_at(self._t, j) if self._t.word(j - 1) in ("with", "in") else None
+            return aside_end(self._t, mixed[1] if mixed is not None else j)
         # `alternate 1 tablet and 2 tablets`: neither is the dose.
         return segment_end(self._t, j, through=self._t.word(i).startswith("alternat"))
 
@@ -194,9 +197,23 @@ class Reading:
             for found in (frequency_at(self._t, i), duration_at(self._t, i))
         )
 
-    def _dispensed(self, i: int) -> Found | None:
-        """`#30`, `(#60)`."""
+    def _before_or_after(self, i: int) -> Found | None:
+        """`1 hour before or 2 hours after a meal`: no one time, kept as words."""
         t = self._t
+        count = number(t, i)
+        unit = time_unit(t, count[1]) if count is not None else None
+        if unit is None or t.word(unit[1]) != "before" or t.word(unit[1] + 1) != "or":
+            return None
+        return self._remark(i, _behind_meal(t, unit[1] + 2))
+
+    def _dispensed(self, i: int) -> Found | None:
+        """`#30`, `(#60)`, `total of 5 tablets`."""
+        t = self._t
+        if t.word(i) == "total" and self.parts:
+            j = i + 2 if t.word(i + 1) == "of" else i + 1
+            amount = amount_at(t, j)
+            if amount is not None and is_counted(amount[0].value):
+                return [Part(DISPENSE, t.begins[i], amount[0].end)], amount[1]
         if t.word(i) == "#" and t.value(i + 1) is not None:
             return [Part(DISPENSE, t.begins[i], t.ends[i + 1])], i + 2
         return None
@@ -220,7 +237,9 @@ class Reading:
             t.word(k) == "(" and t.word(k + 1) == "for"
         ):
             k += 1
-        end = reason_end(self._t, k, _MAX_REASON_WORDS)
+        if self._bare and k == j and t.word(j) == ",":
+            k = self._listed_reason(j + 1) or j
+        end = reason_end(t, k, _MAX_REASON_WORDS)
         value = {}
         if end > k and t.word(k) not in _NO_REASON and self._is_reason(k, end, said=k > j):
             start = k
@@ -230,6 +249,14 @@ class Reading:
         else:
             end = j
         return [Part(AS_NEEDED, t.begins[i], t.ends[end - 1], value)], end
+
+    def _listed_reason(self, i: int) -> int | None:
+        """The place of a reason that is a field of its own: `Every 4 hours PRN, anxiety`."""
+        t = self._t
+        end = reason_end(t, i, _MAX_INDICATION_WORDS)
+        alone = end == len(t) or t.word(end) in (",", ".", ";")
+        known = i >= len(t) or phrase_at(t, i) is not None or frequency_at(t, i) is not None
+        return i if end > i and alone and not known and t.value(i) is None else None
 
     def _is_reason(self, k: int, end: int, *, said: bool) -> bool:
         """`prn pain` is a reason, `prn lisinopril` in a note may be the next thing said."""
@@ -246,6 +273,8 @@ class Reading:
             if t.word(k) in ("per", "for", "/") and t.word(k - 1) != "per":
                 k += 1
                 k += t.word(k) in ("every", "each")
+                if t.word(k) in _GLUCOSE and number_range(t, k + 1) is not None:
+                    return self._remark(i, k + 1)
                 count = number(t, k)
                 if count is not None and _PER_SOMETHING.fullmatch(t.word(count[1])):
                     return self._remark(i, k)
@@ -303,6 +332,8 @@ class Reading:
         frequency = frequency_at(t, i)
         if frequency is not None:
             j = frequency[1]
+            if not self._bare and t.word(i) == "once" and self._begins_a_clause(j):
+                return None
             best = [Part(FREQUENCY, t.begins[i], t.ends[j - 1], {"repeat": frequency[0]})], j
         for reading in (amount_at(t, i), combined_strength_at(t, i), duration_at(t, i)):
             if reading is not None and (best is None or reading[1] > best[1] or _counts(reading)):
@@ -315,6 +346,11 @@ class Reading:
         if phrase is not None and (best is None or phrase[1] > best[1]):
             return self._phrase(i) or best
         return best
+
+    def _begins_a_clause(self, i: int) -> bool:
+        """Whether `once` before `i` is `as soon as`: `once stable`, `once the fever is gone`."""
+        t = self._t
+        return t.word(i).isalpha() and phrase_at(t, i) is None and t.word(i) not in ("for", "and")
 
     def _of_a_patch(self, part: Part) -> Part:
         """An hourly rate is a patch's strength, hours are how long it stays on."""
@@ -385,6 +421,8 @@ class Reading:
         end = reason_end(t, i + 1, _MAX_REASON_WORDS, condition=True)
         if end <= i + 1:
             return None
+        if not self._bare and not _COMPARED.search(t.written(i + 1, end)):
+            return None  # In prose `if` may begin anything.
         value = {"reason": t.written(i + 1, end)}
         return [Part(AS_NEEDED, t.begins[i], t.ends[end - 1], value)], end
 
@@ -427,6 +465,12 @@ class Reading:
             return t.begins[i] - last.end <= _NEAR  # `81 mg 1 PO daily`
         near = t.begins[i] - last.end <= _NEAR or last.kind == METHOD
         return near and last.kind in _BEFORE_COUNT
+
+
+def _behind_meal(t: Tokens, i: int) -> int:
+    """The last token of `2 hours after a meal` at `i`."""
+    found = frequency_at(t, i)
+    return found[1] - 1 if found is not None else i
 
 
 def _counts(reading: tuple[Part, int]) -> bool:

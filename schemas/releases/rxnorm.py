@@ -130,7 +130,9 @@ def _read_ingredients(
     writer.products(
         ProductRow(code, displays[code], found[code], _brand(displays[code]))
         for code, kind in kinds.items()
-        if kind in ("SCD", "SBD") and found[code]
+        if kind in ("SCD", "SBD")
+        # One whose parts are not all in the release would pass for a drug of fewer ingredients.
+        and len(found[code]) == displays[code].count(" / ") + 1
     )
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from nlp.derived.medication_statement import agreed_concepts
 from nlp.derived.note_source import codeable_concept
 from nlp.linking import Linker
 from nlp.loaded_codes import LoadedCodes
-from nlp.mention import CONDITION, MEDICATION, PROCEDURE, TEST, Concept
+from nlp.mention import CONDITION, MEDICATION, PROCEDURE, TEST, Concept, Mention
 from nlp.terminology import knowledge_base, systems
 from schemas.releases import ReleaseError, ReleaseStore, load
 
@@ -115,3 +116,13 @@ def test_release_in_use_that_is_gone_is_an_error(tmp_path: Path) -> None:
 def test_no_folder_is_no_release(tmp_path: Path) -> None:
     assert LoadedCodes.of_folder(None).versions == ()
     assert LoadedCodes.of_folder(str(tmp_path / "none")).versions == ()
+
+
+def test_two_strengths_of_one_drug_leave_the_ingredient(rxnorm: Linker) -> None:
+    def mention(after: str) -> Mention:
+        concepts = rxnorm.drugs.link("lisinopril", None, after)
+        return Mention("lisinopril", 0, 10, MEDICATION, "GENERIC_NAME", concepts=concepts)
+
+    ten, twenty, dose = (mention(a) for a in (" 10 mg tablet", " 20 mg tablet", " 10 mg daily"))
+    assert [c.code for c in agreed_concepts([dose, ten, ten])] == ["29046", "314076"]
+    assert [c.code for c in agreed_concepts([ten, twenty])] == ["29046"]

@@ -23,7 +23,7 @@ def codes(linker: Linker, name: str, category: str = CONDITION) -> dict[str, str
     [
         ("Type II Diabetes Mellitus", systems.ICD10CM, "E11.9"),
         ("severe rheumatoid arthritis", systems.SNOMED, "69896004"),
-        ("left-sided pneumonia", systems.ICD10CM, "J18.9"),
+        ("left-sided pneumonia", systems.SNOMED, "233604007"),
         ("stenosis of the aorta", systems.ICD10CM, ""),
         ("mitral valve stenosis", systems.SNOMED, "79619009"),
         ("hypertention", systems.ICD10CM, "I10"),  # a slip in one word
@@ -56,6 +56,11 @@ def test_no_code_where_none_is_certain(linker: Linker, name: str) -> None:
 def test_qualifiers_that_change_the_disease_are_kept(linker: Linker) -> None:
     assert codes(linker, "acute kidney injury") == codes(linker, "severe acute kidney injury")
     assert codes(linker, "chronic kidney disease") != codes(linker, "kidney disease")
+
+
+def test_side_that_is_written_is_not_coded_as_unspecified(linker: Linker) -> None:
+    assert codes(linker, "leg pain")[systems.ICD10CM] == "M79.606"  # Pain in leg, unspecified
+    assert codes(linker, "left leg pain") == {systems.SNOMED: "10601006"}
 
 
 def test_score_says_how_it_was_found(linker: Linker) -> None:
