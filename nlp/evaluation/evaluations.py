@@ -21,6 +21,7 @@ _MODULES = {
     "phee": "nlp.evaluation.attachment:phee",
     "linking": "nlp.evaluation.linking:linking",
     "lab_values": "nlp.evaluation.lab_values:lab_values",
+    "phi": "nlp.evaluation.phi:phi",
     "speed": "nlp.evaluation.speed:speed",
 }
 NAMES = tuple(_MODULES)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.commands import nlp_annotate, nlp_eval, nlp_queue, nlp_sig, nlp_train
+from service.commands import (
+    nlp_annotate,
+    nlp_deidentify,
+    nlp_eval,
+    nlp_queue,
+    nlp_sig,
+    nlp_train,
+)
 
-ACTIONS = (nlp_annotate, nlp_sig, nlp_queue, nlp_eval, nlp_train)
+ACTIONS = (nlp_annotate, nlp_deidentify, nlp_sig, nlp_queue, nlp_eval, nlp_train)
 
 
 def register(commands: Any) -> None:
