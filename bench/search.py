@@ -5,7 +5,8 @@ Systems   one `chartlake serve` process (`--url` for one that runs already), aud
 Dataset   `chartlake synth`, `--patients` of each size (patients, encounters, observations,
           organizations, staff), loaded into a lake in-process, flushed and compacted.
 Method    `patient`: Observations of one patient, of one code, since a date, sorted by date, 20 a
-          page; `value`: code and value-quantity; `name`: a prefix of a name; `chain`:
+          page; `value`: code and value-quantity; `composite`: the two in one; `name`: a prefix of a
+          name; `chain`:
           subject:Patient.birthdate with a code; `has`: _has:Observation:patient:code;
           `revinclude`: a patient with the encounters that refer to it. Each request asks for
           another patient, year or prefix. `--clients` threads; wall time of requests, and
@@ -91,6 +92,9 @@ def questions(ids: list[str]) -> dict[str, Ask]:
             "Observation", patient="{p}", code=CODE, date="ge2000", _sort="-date", _count="20"
         ),
         "value": ask("Observation", code=CODE, **{"value-quantity": "gt{value}"}, _count="20"),
+        "composite": ask(
+            "Observation", **{"code-value-quantity": f"{CODE}$gt{{value}}"}, _count="20"
+        ),
         "name": ask("Patient", name="{prefix}", _count="20"),
         "chain": ask(
             "Observation", code=CODE, subject__Patient_dot_birthdate="{year}", _count="20"
@@ -233,6 +237,19 @@ def of_size(folder: Path, patients: int, arguments: argparse.Namespace) -> list[
     return rows
 
 
+def growth(rows: list[dict[str, Any]]) -> None:
+    """Add to each row how many times the p50 of the least population its own is; print them."""
+    first: dict[str, float] = {}
+    for row in rows:
+        row["p50_ratio"] = round(row["p50_ms"] / first.setdefault(row["what"], row["p50_ms"]), 2)
+    sizes = sorted({row["patients"] for row in rows})
+    print("p50, times that at the least population:")
+    print(f"{'':24}" + "".join(f"{size:>12,}" for size in sizes))
+    for name in first:
+        ratios = [row["p50_ratio"] for row in rows if row["what"] == name]
+        print(f"{name:24}" + "".join(f"{ratio:>12.2f}" for ratio in ratios))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--patients", type=int, nargs="+", default=[1_000, 4_000])
@@ -255,6 +272,7 @@ def main() -> None:
         for row in rows:
             if row["patients"] == patients:
                 print("  ".join(f"{name}={value}" for name, value in row.items()))
+    growth(rows)
     if arguments.save:
         with RESULTS.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])

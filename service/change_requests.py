@@ -14,6 +14,8 @@ from service.responses import fhir_resource, version_headers, write_response
 
 def query_condition(request: Request) -> Params | None:
     """The search parameters of the address, if there are any: they make the change conditional."""
+    if not request.scope["query_string"]:
+        return None
     params = request.query_params.multi_items()
     return tuple(one for one in params if one[0] not in REPRESENTATION_PARAMETERS) or None
 

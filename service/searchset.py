@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from schemas.compartments import COMPARTMENTS
 from schemas.outcomes import Issue, error, operation_outcome
@@ -19,6 +20,9 @@ from storage.lake import Lake, Page, Scope
 Params = list[tuple[str, str]]
 
 ALL_TYPES = "*"
+
+# What stands in an address as it is (RFC 3986 section 2.3): most ids, names and dates.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 
 _NOT_CRITERIA = REPRESENTATION_PARAMETERS | {"at", "_type"}
 
@@ -130,8 +134,13 @@ def _links(address: str, kept: Params, pinned: Params, page: Page) -> list[tuple
 
 
 def _url(address: str, params: Params) -> str:
-    query = urlencode(params)
+    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in params])
     return f"{address}?{query}" if query else address
+
+
+def _quoted(text: str) -> str:
+    """A text as a part of an address."""
+    return text if _UNRESERVED.fullmatch(text) else quote_plus(text)
 
 
 def _ignored(place: Place, names: Sequence[str]) -> list[Issue]:

@@ -359,7 +359,13 @@ class Lake(HandedChanges):
             types = scope.all_types([self._terms.text(connection, number) for (number,) in present])
         limits = self.search_limits
         query = parse_types(
-            types, params, strict=strict, known=known, limits=limits, within=scope.within(types)
+            types,
+            params,
+            strict=strict,
+            known=known,
+            limits=limits,
+            within=scope.within(types),
+            meanings=self._index.meanings.of(known, limits),
         )
         question = search.question_of(scope, params, query.ignored)
         position = None
@@ -370,15 +376,9 @@ class Lake(HandedChanges):
                     "value", "The _cursor is of a later state of the lake than there is.", "_cursor"
                 )
             t = position.t
+        terminology = partial(self.canonicals.terminology, at=t)
         evaluation = Evaluation(
-            connection,
-            self._bodies,
-            self._terms,
-            self._index,
-            t,
-            known,
-            limits,
-            lambda: self.canonicals.terminology(at=t),
+            connection, self._bodies, self._terms, self._index, t, known, limits, terminology
         )
         page = search.search(evaluation, self._cursors, query, question, position)
         if "AuditEvent" in scope.types and len(scope.types) > 1:

@@ -11,6 +11,7 @@ import apsw
 from schemas.outcomes import error
 from storage import audit_trail
 from storage.audit_record import Entity
+from storage.kept_versions import KeptVersion
 from storage.packed_ids import unpack
 from storage.terms import Terms
 from storage.versions import Version, from_microseconds
@@ -48,6 +49,25 @@ class Bodies:
         Rows of `COLUMNS` must have been read in the transaction that is still open.
         """
         rows = list(rows)
+        versions = self._versions(connection, rows)
+        if audit_trail.current() is not None:
+            note(versions, _patients(connection, rows))
+        return versions
+
+    def kept(
+        self, connection: apsw.Connection, rows: Sequence[Sequence[Any]]
+    ) -> list[tuple[int, KeptVersion]]:
+        """The versions of rows of `COLUMNS`, as they are kept, by `v`; not noted to the trail."""
+        patients = _patient_ids(connection, rows)
+        versions = self._versions(connection, rows)
+        return [
+            (row[0], KeptVersion(version, patients.get(row[10])))
+            for row, version in zip(rows, versions, strict=True)
+        ]
+
+    def _versions(
+        self, connection: apsw.Connection, rows: Sequence[Sequence[Any]]
+    ) -> list[Version]:
         flushed: dict[int, list[int]] = {}
         for row in rows:
             if row[8] is not None and not row[7]:
@@ -56,7 +76,7 @@ class Bodies:
             segment: self._read_segment(connection, segment, wanted)
             for segment, wanted in flushed.items()
         }
-        versions = [
+        return [
             Version(
                 self._terms.text(connection, row[1]),
                 unpack(row[2]),
@@ -69,13 +89,18 @@ class Bodies:
             )
             for row in rows
         ]
-        trail = audit_trail.current()
-        if trail is not None:
-            trail.saw(
-                [Entity(v.resource_type, v.id, v.version_id, "R") for v in versions],
-                _patients(connection, rows),
-            )
-        return versions
+
+
+def note(versions: Sequence[Version], patients: Iterable[str]) -> None:
+    """Note to the trail that is active that versions were given out, and whose they are."""
+    trail = audit_trail.current()
+    if trail is None:
+        return
+    if not trail.lists_entities:
+        trail.gave(len(versions))
+        trail.concerns(patients)
+        return
+    trail.saw([Entity(v.resource_type, v.id, v.version_id, "R") for v in versions], patients)
 
 
 def rows_of_versions(connection: apsw.Connection, versions: Sequence[int]) -> list[Any]:
@@ -93,10 +118,19 @@ def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> lis
     """The patients of rows, each once."""
     if rows and len(rows[0]) > _PATIENT:
         return [unpack(key) for key in {row[_PATIENT] for row in rows} - {None}]
+    return list(_patient_ids(connection, rows).values())
+
+
+def _patient_ids(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> dict[int, str]:
+    """The ids of the patients of rows of `COLUMNS`, by their number."""
     numbers = {row[10] for row in rows} - {None}
-    marks = ", ".join("?" * len(numbers))
-    query = f"SELECT packed FROM patient WHERE id IN ({marks})"
-    return [unpack(key) for (key,) in connection.execute(query, tuple(numbers))]
+    if not numbers:
+        return {}
+    found: list[Any] = connection.execute(
+        "SELECT id, packed FROM patient WHERE id IN (SELECT value FROM carray(?))",
+        (apsw.carray(array("q", numbers)),),
+    ).fetchall()
+    return {number: unpack(key) for number, key in found}
 
 
 def _hot(connection: apsw.Connection, row: Sequence[Any]) -> bytes:

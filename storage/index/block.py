@@ -8,6 +8,7 @@ columns under Zstandard.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from storage.index.column_codec import (
     unpack_numbers,
     unpack_texts,
 )
-from storage.index.condition import Column, Condition
+from storage.index.condition import All, Column, Compare, Condition, equal_to
 from storage.index.texts import Texts
 
 _LEVEL = 9
@@ -55,18 +56,67 @@ class Block:
 
     def select(self, condition: Condition) -> np.ndarray:
         """The rows that have a value meeting the condition; one may come several times."""
-        mask = condition.mask(self.columns)
-        chosen = np.flatnonzero(mask)
+        low, high = self._bounds(condition)
+        if low == high:
+            return self.rows[:0]
+        columns = self.columns
+        if high - low == 1:
+            known = _is(condition, columns, low)
+            if known is not None:
+                return self.rows[self.starts[low] : self.starts[high]] if known else self.rows[:0]
+        if high - low < len(self.starts) - 1:
+            columns = {name: _cut(column, low, high) for name, column in columns.items()}
+        mask = condition.mask(columns)
+        chosen = mask.nonzero()[0]
         if not len(chosen):
             return self.rows[:0]
-        first, last = int(chosen[0]), int(chosen[-1])
+        first, last = low + int(chosen[0]), low + int(chosen[-1])
         if last - first + 1 == len(chosen):
             return self.rows[self.starts[first] : self.starts[last + 1]]
-        return self.rows[np.repeat(mask, np.diff(self.starts))]
+        counts = np.diff(self.starts[low : high + 1])
+        return self.rows[self.starts[low] : self.starts[high]][np.repeat(mask, counts)]
+
+    def among(self, rows: np.ndarray, condition: Condition) -> np.ndarray:
+        """Those of a few rows that have a value meeting it; one may come repeatedly."""
+        found = self.select(condition)
+        if not len(found):
+            return found
+        among = np.zeros(2**16, bool)
+        among[rows] = True
+        return found[among[found]]
+
+    def _bounds(self, condition: Condition) -> tuple[int, int]:
+        """Between which values those that meet a condition are: the first, and one beyond."""
+        column = next(iter(self.columns))
+        texts = self.columns[column]
+        if isinstance(texts, Texts) and texts.ordered:
+            text = equal_to(condition, column)
+            if text is not None:
+                return texts.places(text.encode())
+        return 0, len(self.starts) - 1
 
     def value_of_entries(self) -> np.ndarray:
         """For each of `rows`, the number of its value."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+
+def _is(condition: Condition, columns: Mapping[str, Column], place: int) -> bool | None:
+    """Whether one value meets a condition of equalities; None for other conditions."""
+    if isinstance(condition, Compare):
+        if condition.operator != "=":
+            return None
+        value = condition.value
+        found = columns[condition.column][place]
+        return bool(found == (value.encode() if isinstance(value, str) else value))
+    if not isinstance(condition, All):
+        return None
+    parts = [_is(part, columns, place) for part in condition.parts]
+    return None if None in parts else all(parts)
+
+
+def _cut(column: Column, low: int, high: int) -> Column:
+    """The values of a column from one place to before another."""
+    return column.between(low, high) if isinstance(column, Texts) else column[low:high]
 
 
 def compress(data: bytes) -> bytes:

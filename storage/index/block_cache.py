@@ -41,26 +41,30 @@ class BlockCache:
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[_Key, tuple[Any, int]] = OrderedDict()
         self._bytes = 0
-        self._maps: dict[int, tuple[int, int, PartMap]] = {}
+        self._maps: dict[int, tuple[tuple[int, int], PartMap]] = {}
         self._lock = threading.Lock()
 
-    def parts(self, connection: apsw.Connection, type_number: int) -> PartMap:
-        """The parts of a type."""
+    def parts(
+        self, connection: apsw.Connection, type_number: int, state: tuple[int, int] | None = None
+    ) -> PartMap:
+        """The parts of a type; `state`: how many there are and the last's number, where known."""
         # Numbers only grow: as many parts with the same last number are the same parts.
-        count, last = connection.execute(
-            "SELECT count(*), ifnull(max(id), 0) FROM index_part WHERE type = ?", (type_number,)
-        ).get
+        if state is None:
+            count, last = connection.execute(
+                "SELECT count(*), ifnull(max(id), 0) FROM index_part WHERE type = ?", (type_number,)
+            ).get
+            state = (count, last)
         with self._lock:
             known = self._maps.get(type_number)
-        if known is not None and known[:2] == (count, last):
-            return known[2]
+        if known is not None and known[0] == state:
+            return known[1]
         rows = connection.execute(
             "SELECT id, rows, min_v, max_v FROM index_part WHERE type = ? ORDER BY min_v, id",
             (type_number,),
         )
         found = PartMap.of([Part(*row) for row in rows])
         with self._lock:
-            self._maps[type_number] = (count, last, found)
+            self._maps[type_number] = (state, found)
         return found
 
     def directory(self, connection: apsw.Connection, part: Part) -> Directory:

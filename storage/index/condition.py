@@ -222,6 +222,19 @@ class Either:
 ANY_VALUE = All(())
 
 
+def equal_to(condition: Condition, column: str) -> str | None:
+    """The text that a column has in every value that meets a condition; None where it may vary."""
+    if isinstance(condition, Compare):
+        if condition.column == column and condition.operator == "=":
+            return condition.value if isinstance(condition.value, str) else None
+    elif isinstance(condition, All):
+        for part in condition.parts:
+            found = equal_to(part, column)
+            if found is not None:
+                return found
+    return None
+
+
 def renamed(condition: Condition, place: int) -> Condition:
     """The same condition over columns with a number after their names."""
     if isinstance(condition, Compare):

@@ -27,6 +27,7 @@ class TextSet:
     def __init__(self, ordered: list[bytes]) -> None:
         """`ordered`: ascending, each once."""
         self._values = ordered
+        self._heads: np.ndarray | None = None
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> TextSet:
@@ -90,7 +91,10 @@ class TextSet:
 
     def heads(self, head: Any) -> np.ndarray:
         """The first bytes of each text as a number, as `head` tells it; ascending."""
-        return np.fromiter((head(value) for value in self._values), np.uint64, len(self._values))
+        if self._heads is None:
+            heads = (head(value) for value in self._values)
+            self._heads = np.fromiter(heads, np.uint64, len(self._values))
+        return self._heads
 
     def mask(self, column: Texts) -> np.ndarray:
         """Which texts of a column are in the set."""

@@ -19,8 +19,8 @@ from storage.index.probe import Probe
 
 _HEAD_BYTES = 8
 
-# So few parts are asked themselves as fast.
-_FEW_PARTS = 2
+FEW_PARTS = 2
+"""So few parts are asked themselves as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,14 @@ class _Blocks:
 
 @dataclass(slots=True)
 class PartMap:
-    """The parts of a type, from the one with the earliest version; immutable but for `_blocks`."""
+    """The parts of a type, from the one with the earliest version; only what is kept is added."""
 
     parts: Sequence[Part]
     min_v: np.ndarray
     max_v: np.ndarray
+    by_patient: dict[bool, list[tuple[bytes, bytes, Part]]] = field(default_factory=dict)
+    """Nearest and farthest patient of each part in the order of pages (descending: true), as
+    `storage.query.patient_order` found them."""
     _blocks: dict[Key, _Blocks] = field(default_factory=dict)
 
     @classmethod
@@ -67,7 +70,7 @@ class PartMap:
 
     def with_value(self, probe: Probe, directory: Callable[[Part], Directory]) -> np.ndarray:
         """Which parts may have an entry that a probe asks for; `directory` reads that of a part."""
-        if len(self.parts) <= _FEW_PARTS:
+        if len(self.parts) <= FEW_PARTS:
             return np.ones(len(self.parts), bool)
         key = (probe.kind, probe.p)
         first, kind = next(iter(BY_TYPE[probe.kind].VALUES.items()))

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from storage.index.condition import ANY_VALUE, Condition
+from storage.index.condition import ANY_VALUE, Condition, equal_to
 
 Find = Callable[[str], int | None]
 """The number of a text, None when no row can have it."""
 
 Intern = Callable[[str], int]
 """The number of a text, a new one where it has none."""
+
+
+_TEXTS = {"token": "code", "reference": "target", "string": "normalized", "uri": "uri"}
+"""Kinds of parameters whose values are in the order of a text, and its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ class Probe:
     def args(self) -> tuple[Any, ...]:
         """The arguments of `where`."""
         return (self.p, *self.condition.sql()[1])
+
+    @property
+    def of_one_text(self) -> bool:
+        """Whether it asks for one text of a kind whose blocks are in the order of that text."""
+        column = _TEXTS.get(self.kind)
+        return column is not None and equal_to(self.condition, column) is not None
 
     def of(self, p: int) -> Probe:
         """The same of another parameter."""

@@ -70,6 +70,22 @@ class Texts:
         """The texts at some positions, which ascend."""
         return Texts.from_arrow(self.arrow().take(pa.array(positions)), ordered=self.ordered)
 
+    def between(self, low: int, high: int) -> Texts:
+        """The texts from one place to before another."""
+        offsets = self.offsets[low : high + 1]
+        begin = int(offsets[0])
+        data = self.data[begin : int(offsets[-1])]
+        return Texts(offsets - begin, data, ordered=self.ordered)
+
+    def places(self, value: bytes) -> tuple[int, int]:
+        """Where a text stands in an ordered column: its first place, and one beyond its last."""
+        low = self._position(value, after=False)
+        if low == len(self) or self[low] != value:
+            return low, low
+        if low + 1 == len(self) or self[low + 1] != value:
+            return low, low + 1
+        return low, self._position(value, after=True)
+
     def lengths(self) -> np.ndarray:
         """The bytes in each text."""
         return np.diff(self.offsets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,16 +12,18 @@ import numpy as np
 
 from storage.index.block_cache import BlockCache
 from storage.index.membership import TextSet
-from storage.index.part_map import Part
-from storage.index.parts import BlockEntry, Directory
-from storage.index.probe import Probe
+from storage.index.part_map import FEW_PARTS, Part, PartMap
+from storage.index.parts import Directory
 from storage.index.row_values import NUMERIC
 from storage.index.texts import Texts
+from storage.kept_versions import KeptVersions
 from storage.query.alternatives import Alternatives
 from storage.query.conditions import Every, Holds, Ids, Moments, Not, among_ids
 from storage.query.kept_sets import KeptSets
+from storage.query.meanings import KeptMeanings
 from storage.query.plan import Plan
 from storage.query.superseded import Superseded
+from storage.query.type_state import TypeState, TypeStates
 
 _NO_ROWS = np.zeros(0, np.int64)
 
@@ -30,20 +32,29 @@ Read = Callable[[apsw.Connection, np.ndarray], Any]
 # What is picked out one by one; beyond, all rows of a part are looked at.
 _FEW = 1_024
 _NO_VERSIONS = np.zeros(0, np.int64)
+_NO_PARTS = PartMap.of([])
 
 
 _VersionsOfIds = WeakKeyDictionary[TextSet, tuple[int, int, np.ndarray]]
 """By set of ids, as long as it is kept: a type, its last flushed version, their versions to it."""
 
 
+_RowsOfIds = WeakKeyDictionary[TextSet, dict[int, np.ndarray]]
+"""By set of ids, as long as it is kept: for each part, which rows are of one of them."""
+
+
 class FlushedIndex:
-    """What one lake keeps in memory to answer searches over flushed versions."""
+    """What one lake keeps in memory to answer searches."""
 
     def __init__(self) -> None:
         self.cache = BlockCache()
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
         self.versions_of_ids = _VersionsOfIds()
+        self.rows_of_ids = _RowsOfIds()
+        self.versions = KeptVersions()
+        self.states = TypeStates()
+        self.meanings = KeptMeanings()
 
     def clear(self) -> None:
         """Forget everything that was read."""
@@ -51,17 +62,20 @@ class FlushedIndex:
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
         self.versions_of_ids = _VersionsOfIds()
+        self.rows_of_ids = _RowsOfIds()
+        self.versions = KeptVersions()
+        self.states = TypeStates()
+        self.meanings = KeptMeanings()
 
 
 @dataclass(slots=True)
 class _Asked:
-    """One criterion in one part: the blocks that may have what each of its probes asks for.
+    """One criterion in one part, with at most how many entries meet it.
 
-    `most`: at most how many entries meet it. `hits`: their rows, where they are known already.
+    `hits`: the rows of these entries, where they are known already.
     """
 
-    excludes: bool
-    blocks: list[tuple[Probe, list[BlockEntry]]]
+    one: Alternatives
     most: int
     hits: list[np.ndarray] | None = None
 
@@ -75,22 +89,41 @@ class FlushedMatches:
         flushed: FlushedIndex,
         planned: Plan,
         t: int,
-        flushed_v: int,
+        state: TypeState | None,
     ) -> None:
+        """`state`: that of the plan's type; None where there is no resource of it."""
         self._connection = connection
         self._cache = flushed.cache
         self._superseded = flushed.superseded
         self._known_versions = flushed.versions_of_ids
+        self._known_rows = flushed.rows_of_ids
         self._plan = planned
         self._t = t
+        self._state = state
         self._rows: dict[int, np.ndarray] = {}
+        self._texts: list[Alternatives] = []
+        self._others: list[Alternatives] = []
+        for one in planned.alternatives:
+            if not one.excludes:
+                of_texts = all(probe.of_one_text for probe in one.probes)
+                (self._texts if of_texts else self._others).append(one)
+        # References before others: they tell the most.
+        self._texts.sort(key=_is_no_reference)
+        self.parts: Sequence[Part] = ()
+        self.all_parts = _NO_PARTS
+        self._of_ids: np.ndarray | None = None
+        if state is None or not state.parts[0]:
+            return
         # Their entries stay until an erase has rewritten the segments that held them.
-        self._erased = np.array(
-            [v for (v,) in connection.execute("SELECT v FROM erased_version")], np.int64
-        )
-        self._of_ids = self._versions_of_ids(flushed_v) if planned.few_ids is not None else None
-        self.parts = self._possible()
-        self._last_v = self._last_visible() if self.parts else 0
+        self._erased = _NO_VERSIONS
+        if state.erased:
+            self._erased = np.array(
+                [v for (v,) in connection.execute("SELECT v FROM erased_version")], np.int64
+            )
+        if planned.few_ids is not None:
+            self._of_ids = self._versions_of_ids(planned.few_ids, state.flushed_v)
+        self.parts = self._possible(state)
+        self._last_v = state.last_v
 
     def rows(self, part: Part) -> np.ndarray:
         """The rows of a part that match, ascending."""
@@ -138,15 +171,16 @@ class FlushedMatches:
             if after is not None:
                 mine = mine[mine < after if descending else mine > after]
             if len(mine):
-                found = np.sort(np.concatenate([found, mine]))
-                found = found[::-1][:count] if descending else found[:count]
+                found = _first(np.concatenate([found, mine]), count, descending)
         return found
 
-    def _possible(self) -> list[Part]:
+    def _possible(self, state: TypeState) -> Sequence[Part]:
         """The parts that may have matches, from the one with the earliest version."""
-        if self._plan.type_number is None:
-            return []
-        known = self._cache.parts(self._connection, self._plan.type_number)
+        assert self._plan.type_number is not None
+        known = self._cache.parts(self._connection, self._plan.type_number, state.parts)
+        self.all_parts = known
+        if len(known.parts) <= FEW_PARTS and self._of_ids is None:
+            return known.parts
         found = np.ones(len(known.parts), bool)
         if self._of_ids is not None:
             found &= known.with_versions(self._of_ids)
@@ -156,21 +190,13 @@ class FlushedMatches:
                 for probe in one.probes:
                     mine |= known.with_value(probe, self._directory)
                 found &= mine
-        return [known.parts[place] for place in np.flatnonzero(found)]
+        return [known.parts[place] for place in found.nonzero()[0]]
 
     def _directory(self, part: Part) -> Directory:
         return self._cache.directory(self._connection, part)
 
-    def _last_visible(self) -> int:
-        """The last version that had been committed at `t`."""
-        following = self._connection.execute(
-            "SELECT first_v FROM commit_log WHERE t > ? ORDER BY t LIMIT 1", (self._t,)
-        ).get
-        return 2**63 - 1 if following is None else following - 1
-
-    def _versions_of_ids(self, flushed_v: int) -> np.ndarray:
-        ids = self._plan.few_ids
-        if ids is None or not len(ids):
+    def _versions_of_ids(self, ids: TextSet, flushed_v: int) -> np.ndarray:
+        if not len(ids):
             return _NO_VERSIONS
         # A set that is kept is asked for again, by the next page; the versions of its resources
         # up to one are always the same.
@@ -194,6 +220,7 @@ class FlushedMatches:
         if not all(moment.possible(bounds) for moment in self._plan.moments):
             return _NO_ROWS
         found: np.ndarray | None = None
+        many = self._plan.ids if self._of_ids is None else None
         if self._of_ids is not None:
             begin, end = np.searchsorted(self._of_ids, [part.min_v, part.max_v + 1])
             if begin == end:
@@ -201,79 +228,95 @@ class FlushedMatches:
             versions = self._cache.versions(self._connection, part)
             found = np.flatnonzero(np.isin(versions.v, self._of_ids[begin:end]))
             found = found[~np.isin(found, versions.deleted)]
-        wanted = [self._asked(part, one) for one in self._plan.alternatives if not one.excludes]
-        for one in sorted(wanted, key=lambda asked: asked.most):
-            if not one.most or (found is not None and not len(found)):
+        asked = []
+        for one in self._texts:
+            # The rows of a text stand together: counting them is finding them.
+            hits = self._hits(part, one)
+            count = sum(map(len, hits))
+            if not count:
                 return _NO_ROWS
-            found = self._narrowed(part, one, found)
+            asked.append(_Asked(one, count, hits))
+        asked.sort(key=_most)
+        if found is None and (not asked or asked[0].most > _FEW):
+            asked += [_Asked(one, self._most(part, one)) for one in self._others]
+            asked.sort(key=_most)
+        else:
+            asked += [_Asked(one, 1) for one in self._others]
+        # What is compared with many values comes last, and is compared with those of few rows.
+        for one_asked in asked:
+            if not one_asked.most or (found is not None and not len(found)):
+                return _NO_ROWS
+            found = self._narrowed(part, one_asked, found)
         if found is None:
             live = np.ones(part.rows, bool)
             live[self._cache.versions(self._connection, part).deleted] = False
-            found = np.flatnonzero(live)
+            if many is not None:
+                live &= self._of_many(part, many)
+                many = None
+            found = live.nonzero()[0]
         for other in self._plan.alternatives:
             if other.excludes and len(found):
-                found = self._narrowed(part, self._asked(part, other), found)
+                found = self._narrowed(part, _Asked(other, 0), found)
         for node in self._plan.compounds:
             if len(found):
                 found = found[self.holds(part, node)[found]]
-        if self._plan.ids is not None and self._of_ids is None and len(found):
-            found = found[self._plan.ids.mask(self.ids(part, found))]
+        if many is not None and len(found):
+            found = found[self._of_many(part, many)[found]]
         return found
 
-    def _asked(self, part: Part, one: Alternatives) -> _Asked:
-        """A criterion of a part. What one block answers is looked up, and so told exactly."""
-        candidates = self._cache.candidates
-        blocks = [(probe, candidates(self._connection, part, probe)) for probe in one.probes]
-        sizes = [block.entries for _, found in blocks for block in found]
-        if len(sizes) != 1:
-            return _Asked(one.excludes, blocks, sum(sizes))
-        hits = [self._select(probe, block) for probe, found in blocks for block in found]
-        return _Asked(one.excludes, blocks, len(hits[0]), hits)
+    def _of_many(self, part: Part, ids: TextSet) -> np.ndarray:
+        """Which rows of a part are of one of many ids; kept as long as the set of them is."""
+        known = self._known_rows.setdefault(ids, {})
+        found = known.get(part.id)
+        if found is None:
+            found = known[part.id] = ids.mask(self.ids(part, np.arange(part.rows)))
+        return found
 
-    def _select(self, probe: Probe, block: BlockEntry) -> np.ndarray:
-        """The rows of a block with an entry that a probe asks for; a row may come repeatedly."""
-        return self._cache.block(self._connection, probe.kind, block.id).select(probe.condition)
+    def _most(self, part: Part, one: Alternatives) -> int:
+        """At most how many entries meet a criterion."""
+        return sum(
+            block.entries
+            for probe in one.probes
+            for block in self._cache.candidates(self._connection, part, probe)
+        )
 
-    def _hits(self, asked: _Asked) -> list[np.ndarray]:
+    def _hits(self, part: Part, one: Alternatives) -> list[np.ndarray]:
         """The rows that a criterion asks for, or excludes; a row may come repeatedly."""
-        if asked.hits is None:
-            asked.hits = [
-                self._select(probe, block) for probe, found in asked.blocks for block in found
-            ]
-        return asked.hits
+        return [
+            rows for probe in one.probes for rows in self._cache.rows(self._connection, part, probe)
+        ]
 
     def _narrowed(self, part: Part, asked: _Asked, rows: np.ndarray | None) -> np.ndarray:
         """Those of the rows (None: of all) that a criterion asks for, ascending.
 
         Few rows are picked out of the entries; many are looked up in a mask of all rows.
         """
+        if rows is not None and len(rows) <= _FEW:
+            found = _distinct(part, self._among(part, asked, rows))
+            return rows[~np.isin(rows, found)] if asked.one.excludes else found
+        hits = self._hits(part, asked.one) if asked.hits is None else asked.hits
         if rows is None:
-            return _distinct(part, self._hits(asked))
-        if len(rows) > _FEW:
-            mask = np.zeros(part.rows, bool)
-            for selected in self._hits(asked):
-                mask[selected] = True
-            return rows[mask[rows] != asked.excludes]
-        found = _distinct(part, self._among(part, asked, rows))
-        if not asked.excludes:
-            return found
-        return rows[~np.isin(rows, found)]
+            return _distinct(part, hits)
+        mask = np.zeros(part.rows, bool)
+        for selected in hits:
+            mask[selected] = True
+        return rows[mask[rows] != asked.one.excludes]
 
     def _among(self, part: Part, asked: _Asked, rows: np.ndarray) -> list[np.ndarray]:
         """Those of a few rows that have what the probes ask for; one may come repeatedly."""
-        among = np.zeros(part.rows, bool)
-        among[rows] = True
         if asked.hits is not None:
+            among = np.zeros(part.rows, bool)
+            among[rows] = True
             return [selected[among[selected]] for selected in asked.hits]
-        hits = []
-        for probe, blocks in asked.blocks:
-            if len(blocks) > 1 and probe.kind in NUMERIC:
-                values = self._cache.row_values(self._connection, part, probe.kind, probe.p)
+        cache, connection, hits = self._cache, self._connection, []
+        for probe in asked.one.probes:
+            if probe.kind not in NUMERIC:
+                for entry in cache.candidates(connection, part, probe):
+                    block = cache.block(connection, probe.kind, entry.id)
+                    hits.append(block.among(rows, probe.condition))
+            elif self._directory(part).get((probe.kind, probe.p)):
+                values = cache.row_values(connection, part, probe.kind, probe.p)
                 hits.append(values.select(rows, probe.condition))
-                continue
-            for block in blocks:
-                selected = self._select(probe, block)
-                hits.append(selected[among[selected]])
         return hits
 
     def ids(self, part: Part, rows: np.ndarray) -> Texts:
@@ -334,6 +377,24 @@ class FlushedMatches:
             yield from self._cache.rows(self._connection, part, probe)
 
 
+def _first(versions: np.ndarray, count: int, descending: bool) -> np.ndarray:
+    """The first of some versions, in their order."""
+    if len(versions) > count:
+        place = len(versions) - count if descending else count - 1
+        parted = np.partition(versions, place)
+        versions = parted[place:] if descending else parted[:count]
+    found = np.sort(versions)
+    return found[::-1] if descending else found
+
+
+def _most(asked: _Asked) -> int:
+    return asked.most
+
+
+def _is_no_reference(one: Alternatives) -> bool:
+    return not one.probes or one.probes[0].kind != "reference"
+
+
 def _distinct(part: Part, hits: list[np.ndarray]) -> np.ndarray:
     """The rows of a part that come among some, ascending."""
     count = sum(map(len, hits))
@@ -344,8 +405,8 @@ def _distinct(part: Part, hits: list[np.ndarray]) -> np.ndarray:
         for rows in hits:
             mask[rows] = True
         return mask.nonzero()[0]
-    found = np.concatenate(hits).astype(np.int64)
-    if count > 1:
+    found = (hits[0] if len(hits) == 1 else np.concatenate(hits)).astype(np.int64)
+    if count > 1 and not (found[1:] > found[:-1]).all():
         found.sort()
         kept = np.ones(count, bool)
         np.not_equal(found[1:], found[:-1], out=kept[1:])

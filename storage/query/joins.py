@@ -7,7 +7,7 @@ are kept for the next page, which asks for the same ones as of the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,18 +15,22 @@ import apsw
 
 from schemas.param_set import ParamSet
 from schemas.terminology import Terminology
-from storage import audit_trail, index
+from storage import index
 from storage.index.membership import Among, TextSet
 from storage.index.probe import Probe
+from storage.kept_versions import KeptVersion
+from storage.query import type_state
 from storage.query.alternatives import Alternatives
 from storage.query.canonical import Canonical, bare, canonical_of, names
 from storage.query.code_sets import CodeSets
 from storage.query.conditions import Every, Holds, Ids, Some
+from storage.query.dependence import depends_on
 from storage.query.flushed import FlushedIndex
 from storage.query.limits import SearchLimits, beyond
 from storage.query.matches import Matches
 from storage.query.plan import Joins, Plan, Planner, references
 from storage.query.tree import InHierarchy, InList, Node, Reverse
+from storage.query.type_state import TypeState
 from storage.terms import Terms
 from storage.version_rows import Bodies, rows_of_versions
 from storage.versions import Version
@@ -57,9 +61,11 @@ class Evaluation:
         self.known = known
         self.limits = limits
         self._kept = flushed.sets
+        self._states = flushed.states.of(connection)
         joins = Joins(self._matching, self._named, self._entries, self._hierarchy)
         codes = CodeSets(connection, terminology) if terminology is not None else None
-        self._planner = Planner(connection, self.find, joins, codes)
+        meanings = flushed.meanings.of(known, limits)
+        self._planner = Planner(connection, self.find, joins, meanings, codes)
 
     @cached_property
     def state(self) -> Hashable:
@@ -68,8 +74,32 @@ class Evaluation:
         An erasure takes something out of them; and the past is searched by the search parameters
         that there are now.
         """
-        erasures = int(self.connection.execute("SELECT count(*) FROM erasure").get)
-        return self.t, erasures, self.known
+        return self.t, self.erasures, self.known
+
+    def state_of(self, asked: Mapping[str, Sequence[Node]]) -> Hashable:
+        """What an answer depends on that asks something of the resources of some types.
+
+        Of now that is the last version of each type that has to do with it: it stays the same
+        while others are written.
+        """
+        types = depends_on(asked)
+        if types is None:
+            return self.state
+        newest = []
+        for name in sorted(types):
+            number = self.find(name)
+            state = None if number is None else self._state(number)
+            if state is not None and state.following_v is not None:
+                return self.state
+            newest.append((name, 0 if state is None else state.newest_v))
+        return tuple(newest), self.erasures, self.known
+
+    @cached_property
+    def erasures(self) -> int:
+        """How many erasures there were."""
+        for state in self._states.values():
+            return state.erasures
+        return int(self.connection.execute("SELECT count(*) FROM erasure").get)
 
     def find(self, text: str) -> int | None:
         """The number of a text; None when no row can have it."""
@@ -77,8 +107,21 @@ class Evaluation:
 
     def matches(self, resource_type: str, nodes: Sequence[Node]) -> Matches:
         """The resources of a type that meet all nodes."""
-        planned = self._planner.plan(resource_type, nodes)
-        return Matches(self.connection, self.flushed, planned, self.t)
+        return self._meeting(self._planner.plan(resource_type, nodes))
+
+    def _meeting(self, planned: Plan) -> Matches:
+        """The versions that meet a plan."""
+        number = planned.type_number
+        state = None if number is None else self._state(number)
+        return Matches(self.connection, self.flushed, planned, self.t, state)
+
+    def _state(self, type_number: int) -> TypeState:
+        """How the versions of a type lie in the tiers."""
+        state = self._states.get((type_number, self.t))
+        if state is None:
+            state = type_state.read(self.connection, type_number, self.t)
+            self._states[type_number, self.t] = state
+        return state
 
     def referring(
         self,
@@ -101,7 +144,7 @@ class Evaluation:
         planned = self._planner.planned(
             source_type, found[0] if found[1:] == [] else Some(tuple(found))
         )
-        return Matches(self.connection, self.flushed, planned, self.t)
+        return self._meeting(planned)
 
     def with_urls(self, resource_type: str, urls: TextSet) -> list[Version]:
         """The resources of a type with one of some canonical URLs (without versions)."""
@@ -112,7 +155,7 @@ class Evaluation:
         planned.alternatives.append(
             Alternatives([Probe("uri", p, Among("uri", urls), by_version=False)])
         )
-        return self.unobserved(Matches(self.connection, self.flushed, planned, self.t))
+        return self.unobserved(self._meeting(planned))
 
     def has_urls(self, resource_type: str) -> bool:
         """Whether resources of a type are named by canonical URLs."""
@@ -125,14 +168,23 @@ class Evaluation:
 
     def unobserved_versions(self, versions: list[int]) -> list[Version]:
         """Versions with their bodies, which are looked at and not given out."""
-        with audit_trail.unobserved():
-            rows = rows_of_versions(self.connection, versions)
-            return self.bodies.load(self.connection, rows)
+        return [one.version for one in self.versions(versions)]
+
+    def versions(self, versions: list[int]) -> list[KeptVersion]:
+        """Versions with their bodies, in their order; not noted to the trail."""
+        kept = self.flushed.versions.get(versions, self.erasures)
+        missing = [v for v in versions if v not in kept]
+        if missing:
+            rows = rows_of_versions(self.connection, missing)
+            read = self.bodies.kept(self.connection, rows)
+            self.flushed.versions.keep(read, self.erasures)
+            kept.update(read)
+        return [kept[v] for v in versions if v in kept]
 
     def _matching(
         self, given: str, target_type: str, inner: Node
     ) -> tuple[TextSet, tuple[Canonical, ...]]:
-        key = ("matching", target_type, inner, self.state)
+        key = ("matching", target_type, inner, self.state_of({target_type: (inner,)}))
         found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
         if found is None:
             matches = self.matches(target_type, [inner])
@@ -148,7 +200,7 @@ class Evaluation:
         return tuple(dict.fromkeys(one for one in named if one is not None))
 
     def _named(self, resource_type: str, node: Reverse) -> TextSet:
-        key = ("named", resource_type, node, self.state)
+        key = ("named", resource_type, node, self.state_of({resource_type: (node,)}))
         found: TextSet | None = self._kept.get(key)
         if found is None:
             found = self._names(resource_type, node)
@@ -172,7 +224,7 @@ class Evaluation:
                 naming = self._planner.holds(node.source_type, node.inner)
                 holds = Every((naming, Some(tuple(names(p, canonical)))))
                 planned = self._planner.planned(node.source_type, holds)
-                if Matches(self.connection, self.flushed, planned, self.t).total():
+                if self._meeting(planned).total():
                     more.append(version.id)
         return TextSet.of([*ids.strings, *more])
 
@@ -181,7 +233,7 @@ class Evaluation:
         found: TextSet | None = self._kept.get(key)
         if found is None:
             planned = Plan(self.find("List"), ids=TextSet.of(node.list_ids))
-            lists = self.unobserved(Matches(self.connection, self.flushed, planned, self.t))
+            lists = self.unobserved(self._meeting(planned))
             found = TextSet.of(
                 id for version in lists for id in listed(version.resource(), resource_type)
             )
@@ -213,7 +265,7 @@ class Evaluation:
         if p is None or number is None:
             return ()
         planned = self._planner.planned(resource_type, Ids(TextSet.of(ids)))
-        matches = Matches(self.connection, self.flushed, planned, self.t)
+        matches = self._meeting(planned)
         return TextSet.of_arrays(matches.named_arrays(p, number)).strings
 
     def _limited(self, given: str, found: TextSet) -> TextSet:

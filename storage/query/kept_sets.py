@@ -37,9 +37,11 @@ class KeptSets:
         if size > _KEPT_IDS:
             return
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = found
-                self._ids += size
+            before = self._kept.pop(key, None)
+            if before is not None:
+                self._ids -= _size(before)
+            self._kept[key] = found
+            self._ids += size
             while self._ids > _KEPT_IDS:
                 _, dropped = self._kept.popitem(last=False)
                 self._ids -= _size(dropped)

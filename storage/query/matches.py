@@ -7,12 +7,12 @@ from typing import Any
 import apsw
 import numpy as np
 
-from storage.hot_rows import flushed_v as newest_flushed
 from storage.index.probe import Probe
 from storage.index.texts import Texts
 from storage.packed_ids import unpack
 from storage.query.flushed import FlushedIndex, FlushedMatches
 from storage.query.plan import NOWHERE, Plan, hot_matches
+from storage.query.type_state import TypeState
 
 _NO_VERSIONS = np.zeros(0, np.int64)
 
@@ -21,19 +21,33 @@ class Matches:
     """What meets a plan; worked out where it is asked for."""
 
     def __init__(
-        self, connection: apsw.Connection, index: FlushedIndex, planned: Plan, t: int
+        self,
+        connection: apsw.Connection,
+        index: FlushedIndex,
+        planned: Plan,
+        t: int,
+        state: TypeState | None,
     ) -> None:
+        """`state`: that of the plan's type; None where there is no resource of it."""
         self._connection = connection
         self._index = index
         self.planned = planned
         self._hot_versions: np.ndarray | None = None
-        flushed_v = 0
-        if planned.type_number is not None:
-            flushed_v = newest_flushed(connection, planned.type_number)
         self.hot = NOWHERE
-        if planned.type_number is not None and _is_hot(connection, planned.type_number, flushed_v):
-            self.hot = hot_matches(connection, planned, t, flushed_v)
-        self.flushed = FlushedMatches(connection, index, planned, t, flushed_v)
+        if state is not None and state.is_hot:
+            self.hot = hot_matches(connection, planned, t, state.flushed_v)
+        self.flushed = FlushedMatches(connection, index, planned, t, state)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether many may match: neither some resources nor one reference are asked for."""
+        if self.planned.few_ids is not None:
+            return False
+        return not any(
+            one.probes and all(p.kind == "reference" and p.of_one_text for p in one.probes)
+            for one in self.planned.alternatives
+            if not one.excludes
+        )
 
     def total(self) -> int:
         """How many there are."""
@@ -121,11 +135,3 @@ class Matches:
                 if chosen.any():
                     found.append(targets.take(np.flatnonzero(chosen)).arrow())
         return found
-
-
-def _is_hot(connection: apsw.Connection, type_number: int, flushed_v: int) -> bool:
-    """Whether a type has hot versions."""
-    found = connection.execute(
-        "SELECT 1 FROM version WHERE type = ? AND v > ? LIMIT 1", (type_number, flushed_v)
-    )
-    return found.get is not None

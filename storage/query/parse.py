@@ -18,6 +18,7 @@ from storage.query.criterion import Criterion, Known, bad_value, criterion
 from storage.query.filter import FILTER, filter_node
 from storage.query.include_text import INCLUDES, Include, include
 from storage.query.limits import SearchLimits
+from storage.query.meanings import Meanings
 from storage.query.sort_text import SortKey, sort_keys
 from storage.query.tree import InCompartment, Node
 
@@ -102,10 +103,12 @@ def parse_types(
     known: Known = search_params,
     limits: SearchLimits | None = None,
     within: Sequence[InCompartment] = (),
+    meanings: Meanings | None = None,
 ) -> Query:
     """The query over several types: its parameters are those that all of them have.
 
-    `within`: for each type, the compartment that its resources must be in.
+    `within`: for each type, the compartment that its resources must be in. `meanings`: what is kept
+    of the same parameters and limits.
     """
     for resource_type in types:
         if resource_type not in RESOURCE_TYPES:
@@ -126,7 +129,7 @@ def parse_types(
                 raise error("invalid", f"{name} is given twice, with different values.", name)
         elif name.partition(":")[0] in INCLUDES:
             includes += include(reading, types, name, value)
-        elif not _add(reading, criteria, name, value):
+        elif not _add(reading, criteria, name, value, meanings):
             if strict:
                 raise _unknown(types, name)
             if name not in ignored:
@@ -144,17 +147,26 @@ def parse_types(
     )
 
 
-def _add(reading: Reading, criteria: dict[str, list[Node]], name: str, value: str) -> bool:
+def _add(
+    reading: Reading,
+    criteria: dict[str, list[Node]],
+    name: str,
+    value: str,
+    meanings: Meanings | None,
+) -> bool:
     """Add what a parameter asks of each type; false when one of them does not have it."""
     found: dict[str, Node] = {}
     for resource_type in criteria:
-        one: Node | None
-        if name == FILTER:
-            one = filter_node(reading, resource_type, value)
-        else:
-            one = node(reading, resource_type, name, value)
+        one = None if meanings is None else meanings.node(resource_type, name, value)
         if one is None:
-            return False
+            if name == FILTER:
+                one = filter_node(reading, resource_type, value)
+            else:
+                one = node(reading, resource_type, name, value)
+            if one is None:
+                return False
+            if meanings is not None:
+                meanings.keep_node(resource_type, name, value, one)
         found[resource_type] = one
     for resource_type, one in found.items():
         criteria[resource_type].append(one)

@@ -68,14 +68,11 @@ def first(
     found = _of_hot(connection, matches, after, descending)
     found = sorted(found, reverse=descending)[:count]
     flushed = matches.flushed
-    ranges = []
-    for part in flushed.parts:
-        ends = flushed.patient_ends(part, _read_ends)
-        ranges.append(
-            (ends[1] if descending else ends[0], ends[0] if descending else ends[1], part)
-        )
-    ranges.sort(key=lambda one: one[0], reverse=descending)
+    ranges = _ranges(flushed, descending)
+    possible = {part.id for part in flushed.parts} if len(flushed.parts) < len(ranges) else None
     for nearest, farthest, part in ranges:
+        if possible is not None and part.id not in possible:
+            continue
         if after is not None and (farthest > after[0] if descending else farthest < after[0]):
             continue
         if len(found) >= count:
@@ -85,6 +82,18 @@ def first(
         found += _of_part(flushed, part, count, after, descending)
         found.sort(reverse=descending)
         del found[count:]
+    return found
+
+
+def _ranges(flushed: FlushedMatches, descending: bool) -> list[tuple[bytes, bytes, Part]]:
+    """Between which patients each part of the type is, in the order that pages go through them."""
+    known = flushed.all_parts
+    found = known.by_patient.get(descending)
+    if found is None:
+        ends = [(*flushed.patient_ends(part, _read_ends), part) for part in known.parts]
+        found = [(last, first, part) for first, last, part in ends] if descending else ends
+        found.sort(key=lambda one: one[0], reverse=descending)
+        known.by_patient[descending] = found
     return found
 
 

@@ -8,6 +8,7 @@ are answered from blocks (`storage.query.flushed`).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ from storage.query.conditions import (
 )
 from storage.query.criterion import Criterion, bad_value
 from storage.query.escapes import unescape
+from storage.query.meanings import Meanings
 from storage.query.tree import (
     AllOf,
     AnyOf,
@@ -122,9 +124,15 @@ class Planner:
     """Plans of one search's types."""
 
     def __init__(
-        self, connection: apsw.Connection, find: Find, joins: Joins, codes: CodeSets | None = None
+        self,
+        connection: apsw.Connection,
+        find: Find,
+        joins: Joins,
+        meanings: Meanings,
+        codes: CodeSets | None = None,
     ) -> None:
         """`find` gives the number of a text, None when no row can have it."""
+        self._meanings = meanings
         self._connection = connection
         self._codes = codes
         self._find = find
@@ -183,7 +191,11 @@ class Planner:
             return Ids(_ids(criterion))
         if criterion.kind == "_lastUpdated":
             return Moments(_last_updated(self._connection, criterion))
+        known = self._meanings.asked(resource_type, criterion)
+        if known is not None:
+            return known
         found = alternatives(self._find, resource_type, criterion, self._codes)
+        self._meanings.keep_asked(resource_type, criterion, found)
         return found[0] if len(found) == 1 else Every(tuple(found))
 
     def _chain(self, resource_type: str, chain: Chain) -> Holds:
@@ -235,16 +247,18 @@ def hot_matches(connection: apsw.Connection, planned: Plan, t: int, flushed_v: i
         if not len(ids):
             return NOWHERE
     few = ids if ids is not None and len(ids) <= FEW_IDS else None
-    driver = None
+    driver = versions = None
     if few is None:
-        driver, rows = _choose_driver(connection, found)
-        if not rows:
+        driver, versions = _choose_driver(connection, found)
+        if versions == []:
             return NOWHERE
     parts: list[tuple[str, Sequence[Any]]] = []
     # The unary plus keeps SQLite from preferring an index by type, or the range of v, to the
     # driver or the ids.
     free = "" if driver is None and few is None else "+"
-    if driver is not None:
+    if versions is not None:
+        parts.append(("r.v IN (SELECT value FROM carray(?))", [apsw.carray(array("q", versions))]))
+    elif driver is not None:
         parts.append(_all_of(driver.probes))
     parts.append((f"{'' if few is not None else free}r.type = ?", [planned.type_number]))
     if few is not None:
@@ -299,27 +313,44 @@ def _on_v(connection: apsw.Connection, condition: Condition) -> Condition:
 
 def _choose_driver(
     connection: apsw.Connection, found: Sequence[Alternatives]
-) -> tuple[Alternatives | None, int]:
-    """The criterion with the fewest hot rows, of those that an index can seek, and how many.
+) -> tuple[Alternatives | None, list[int] | None]:
+    """The criterion with the fewest hot rows, of those that an index can seek.
 
-    The number is one at least, unless none of them has a row.
+    And the versions that have them, where they are few; `[]` when one has no row.
     """
     candidates = [
         one for one in found if not one.excludes and all(probe.seekable for probe in one.probes)
     ]
-    if not candidates:
-        return None, 1
+    # A reference to one resource, such as a patient, leads to few.
+    candidates.sort(key=_is_no_reference)
     for one in candidates:
-        count = _count(connection, one.probes, _FEW_ROWS)
-        if count < _FEW_ROWS:
-            return one, count
-    if len(candidates) == 1:
-        return candidates[0], _FEW_ROWS
+        versions = _few_versions(connection, one.probes)
+        if versions is not None:
+            return one, versions
+    if len(candidates) <= 1:
+        return (candidates[0] if candidates else None), None
     for cap in _CAPS:
         counts = [_count(connection, one.probes, cap) for one in candidates]
         if min(counts) < cap:
             break
-    return candidates[counts.index(min(counts))], min(counts)
+    return candidates[counts.index(min(counts))], None
+
+
+def _few_versions(connection: apsw.Connection, probes: Sequence[Probe]) -> list[int] | None:
+    """The hot versions that have what one of the probes asks for; None when there are many."""
+    found: set[int] = set()
+    for probe in probes:
+        rows: list[Any] = connection.execute(
+            f"{probe.select()} LIMIT {_FEW_ROWS}", probe.args
+        ).fetchall()
+        if len(rows) >= _FEW_ROWS or len(found) >= _FEW_ROWS:
+            return None
+        found.update(v for (v,) in rows)
+    return sorted(found)
+
+
+def _is_no_reference(one: Alternatives) -> bool:
+    return not one.probes or one.probes[0].kind != "reference" or not one.probes[0].of_one_text
 
 
 def _hot_ones(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,11 +17,14 @@ from storage.query.order import by_version, ordered
 from storage.query.page import BACKWARD, BEGINNING, BY_PATIENT, Cursors, Position
 from storage.query.parse import CONTROL, Query
 from storage.query.scope import Scope
-from storage.version_rows import rows_of_versions
+from storage.version_rows import note
 from storage.versions import Page, Version
 
 # An order of so many matches is kept; one of fewer is worked out as fast.
 _KEPT_FROM = 1_000
+
+# In the place of an order that is worked out when it is asked for again.
+_SEEN = np.zeros(0, np.int64)
 
 Params = Sequence[tuple[str, str]]
 
@@ -105,8 +108,14 @@ def _window(
     descending = by_version(query.sort)
     if not count:
         return _Window([], False, False, -1)
+    versions = None
     if descending is None:
         versions = _ordered(evaluation, query, found)
+    elif not at.flags & BY_PATIENT and any(matches.is_wide for _, matches in found):
+        versions = _ordered_again(evaluation, query, found, descending)
+        if versions is not None and after is not None and after not in versions:
+            versions = None  # Erased since: the page is what comes after it.
+    if versions is not None:
         total = len(versions)
         place = 0 if after is None else _place(versions, after)
         if backward:
@@ -116,6 +125,7 @@ def _window(
             last = first + count
         chosen = versions[first:last].tolist()
         return _Window(chosen, first > 0, last < total, total)
+    assert descending is not None
     if backward:
         descending = not descending
     if at.flags & BY_PATIENT:
@@ -135,13 +145,41 @@ def _ordered(
     evaluation: Evaluation, query: Query, found: Sequence[tuple[str, Matches]]
 ) -> np.ndarray:
     """Every match in its order; kept for the next page where there are many."""
-    key = ("order", query.parts, query.sort, evaluation.state)
+    key = _order_key(evaluation, query)
     versions: np.ndarray | None = evaluation.flushed.sets.get(key)
     if versions is None:
         versions = ordered(evaluation, query.sort, found)
         if len(versions) > _KEPT_FROM:
             evaluation.flushed.sets.keep(key, versions)
     return versions
+
+
+def _ordered_again(
+    evaluation: Evaluation,
+    query: Query,
+    found: Sequence[tuple[str, Matches]],
+    descending: bool,
+) -> np.ndarray | None:
+    """Every match in the order of versions, of a search that was there before as of the same state.
+
+    None where it is new: a first page and a number cost less than all in order.
+    """
+    key = _order_key(evaluation, query)
+    versions: np.ndarray | None = evaluation.flushed.sets.get(key)
+    if versions is None:
+        evaluation.flushed.sets.keep(key, _SEEN)
+        return None
+    if versions is _SEEN:
+        versions = np.sort(np.concatenate([matches.versions() for _, matches in found]))
+        if descending:
+            versions = versions[::-1]
+        evaluation.flushed.sets.keep(key, versions)
+    return versions
+
+
+def _order_key(evaluation: Evaluation, query: Query) -> Hashable:
+    asked = {part.resource_type: part.criteria for part in query.parts}
+    return "order", query.parts, query.sort, evaluation.state_of(asked)
 
 
 def _total(
@@ -223,8 +261,11 @@ def _included(
 
 
 def _load(evaluation: Evaluation, versions: list[int]) -> list[Version]:
-    rows = rows_of_versions(evaluation.connection, versions)
-    return evaluation.bodies.load(evaluation.connection, rows)
+    found = evaluation.versions(versions)
+    patients = [one.patient for one in found if one.patient is not None]
+    loaded = [one.version for one in found]
+    note(loaded, dict.fromkeys(patients))
+    return loaded
 
 
 def _more_follow(count: int) -> Issue:

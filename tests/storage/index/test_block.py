@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storage.index import build, entries
 from storage.index.block import Block, decode, encode
 from storage.index.column_codec import pack_texts, unpack_texts
-from storage.index.condition import Compare, Either
+from storage.index.condition import All, Compare, Either
 from storage.index.texts import Texts
 
 UUID = "0f0e0d0c-0b0a-4000-8000-0123456789ab"
@@ -122,3 +122,37 @@ def test_selected_rows_are_those_of_the_values_asked_for(given: list[tuple[str, 
     )
     found = sorted(block.select(asked).tolist())
     assert found == sorted(row for code, row in given if code in "bef")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "ab", "b", "c"]), st.integers(0, 2), st.integers(0, 99)),
+        min_size=1,
+        unique=True,
+    ),
+    st.sampled_from(["a", "ab", "b", "z", ""]),
+    st.integers(0, 2),
+    st.sets(st.integers(0, 120)),
+)
+def test_one_text_is_found_by_its_place(
+    given: list[tuple[str, int, int]], code: str, system: int, few: set[int]
+) -> None:
+    columns = {
+        "code": entries.value_array([one[0] for one in given], str),
+        "system": np.array([one[1] for one in given]),
+    }
+    (block,) = build.blocks(columns, np.array([one[2] for one in given]))
+    block = decode(encode(block), {"code": str, "system": int})
+    rows = np.array(sorted(few), np.int64)
+    text = Compare("code", "=", code)
+    for condition, meets in (
+        (text, lambda one: one[0] == code),
+        (All((text, Compare("system", "=", system))), lambda one: one[:2] == (code, system)),
+        (
+            All((text, Compare("system", ">", system))),
+            lambda one: one[0] == code and one[1] > system,
+        ),
+    ):
+        wanted = sorted(one[2] for one in given if meets(one))
+        assert sorted(block.select(condition).tolist()) == wanted
+        assert set(block.among(rows, condition).tolist()) == set(wanted) & few
