@@ -1,7 +1,8 @@
 """Entities: names of the dictionary, abbreviations the note defines, and a model's if there is one.
 
-`doc.ents` gets spans with `label_` = category and `kb_id_` = concept id, never overlapping:
-the longest wins, then the higher score.
+`doc.ents` gets spans with `label_` = category and `kb_id_` = concept id, never overlapping. Of two
+names of the dictionary the longest wins, then the higher score; `joining` adds what the model
+finds.
 """
 
 import re
@@ -13,13 +14,12 @@ from spacy.tokens import Doc, Span
 
 from nlp import ambiguity
 from nlp.abbreviations import long_forms
+from nlp.joining import Candidate, joined, longest
 from nlp.mention import MEDICATION
 from nlp.model_entities import MODEL_SPANS
 from nlp.sections import OTHER, Section
 from nlp.terminology import Term, knowledge_base
 from nlp.vocabulary import Vocabulary
-
-_Candidate = tuple[int, int, str, str, float]
 
 
 class Entities:
@@ -32,7 +32,7 @@ class Entities:
         """Find, weigh, and keep what does not overlap."""
         headers = [(s.begin, s.body) for s in doc._.sections if s.title and s.category != OTHER]
         text = doc.text
-        candidates: list[_Candidate] = []
+        candidates: list[Candidate] = []
         defined = long_forms(doc)
         for start, end, terms, exact in self._vocabulary.find(doc):
             begin = doc[start].idx
@@ -49,12 +49,24 @@ class Entities:
                 if long_term is not None:
                     candidates.append(_candidate(short.start, short.end, long_term))
         candidates = _without_drug_allergies(doc, candidates)
+        named = longest([c for c in candidates if not _in_header(doc[c.start].idx, headers)])
+        read = self._of_model(doc, defined)
+        found = longest([c for c in read if not _in_header(doc[c.start].idx, headers)])
+        doc.ents = self._spans(doc, joined(named, found))
+        return doc
+
+    def _of_model(self, doc: Doc, defined: Container[str]) -> list[Candidate]:
+        """The model's spans, with the concept that they name."""
+        found = []
         for span in doc.spans.get(MODEL_SPANS, ()):
+            if not ambiguity.is_meant(
+                doc.text, span.start_char, span.end_char, span.label_, exact=False
+            ):
+                continue
             named = self._named(doc, span, defined)
             concept = named.id if named is not None else ""
-            candidates.append((span.start, span.end, span.label_, concept, span._.score))
-        doc.ents = self._longest(doc, candidates, headers)
-        return doc
+            found.append(Candidate(span.start, span.end, span.label_, concept, span._.score))
+        return found
 
     def _named(self, doc: Doc, span: Span, defined: Container[str]) -> Term | None:
         """The term that a model's span names there; None also where its meaning is uncertain."""
@@ -68,27 +80,19 @@ class Entities:
         )
 
     @staticmethod
-    def _longest(
-        doc: Doc, candidates: list[_Candidate], headers: list[tuple[int, int]]
-    ) -> list[Span]:
-        candidates.sort(key=lambda c: (c[0] - c[1], -c[4], c[0]))
-        taken = bytearray(len(doc))
-        chosen: list[Span] = []
-        for start, end, label, concept, score in candidates:
-            if any(taken[start:end]):
-                continue
+    def _spans(doc: Doc, chosen: list[Candidate]) -> list[Span]:
+        """Candidates as spans; a drug with the salt that is written after it."""
+        spans: list[Span] = []
+        for number, (start, end, label, concept, score) in enumerate(chosen):
             begin = doc[start].idx
-            if _in_header(begin, headers):
-                continue
-            taken[start:end] = b"\x01" * (end - start)
             if label == MEDICATION:
-                end = min(_with_salt(doc, end), _next_taken(taken, end))
-                taken[start:end] = b"\x01" * (end - start)
+                limit = chosen[number + 1].start if number + 1 < len(chosen) else len(doc)
+                end = min(_with_salt(doc, end), limit)
             span = Span(doc, start, end, label=label, kb_id=concept)
             span._.score = score
             span._.section = section_at(doc._.sections, begin)
-            chosen.append(span)
-        return chosen
+            spans.append(span)
+        return spans
 
 
 def section_at(sections: list[Section], offset: int) -> str | None:
@@ -100,20 +104,20 @@ def section_at(sections: list[Section], offset: int) -> str | None:
 _ALLERGY = frozenset(("allergy", "allergies", "hypersensitivity"))
 
 
-def _without_drug_allergies(doc: Doc, candidates: list[_Candidate]) -> list[_Candidate]:
+def _without_drug_allergies(doc: Doc, candidates: list[Candidate]) -> list[Candidate]:
     """`penicillin allergy` is read as the drug and the word, so that the allergen is coded."""
     drugs = {(start, end) for start, end, label, _, _ in candidates if label == MEDICATION}
     return [
-        (start, end, label, concept, score)
-        for start, end, label, concept, score in candidates
-        if label == MEDICATION
-        or doc[end - 1].lower_ not in _ALLERGY
-        or (start, end - 1) not in drugs
+        candidate
+        for candidate in candidates
+        if candidate.label == MEDICATION
+        or doc[candidate.end - 1].lower_ not in _ALLERGY
+        or (candidate.start, candidate.end - 1) not in drugs
     ]
 
 
-def _candidate(start: int, end: int, term: Term) -> _Candidate:
-    return start, end, term.category, term.id, term.score
+def _candidate(start: int, end: int, term: Term) -> Candidate:
+    return Candidate(start, end, term.category, term.id, term.score)
 
 
 # Salts and release forms that are written after a drug's name and belong to it.
@@ -122,11 +126,6 @@ _SALTS = re.compile(
     r"|mesylate|phosphate|acetate|citrate|fumarate|bromide|hydrobromide|mononitrate"
     r"|dinitrate|propionate|furoate|acetonide|xr|er|sr|xl|cr|la|ec|dr|ir|odt"
 )
-
-
-def _next_taken(taken: bytearray, start: int) -> int:
-    found = taken.find(1, start)
-    return found if found >= 0 else len(taken)
 
 
 def _with_salt(doc: Doc, end: int) -> int:

@@ -25,7 +25,7 @@ from nlp.language import blank
 from nlp.model_entities import NONE, SHIPPED
 
 # Bumped whenever the same note could give another result: it is in every Provenance.
-PIPELINE_VERSION = "chartlake-nlp/1.0.0"
+PIPELINE_VERSION = "chartlake-nlp/1.1.0"
 
 COMPONENTS = (
     "sections",  # which header a word stands under
@@ -46,14 +46,14 @@ COMPONENTS = (
 class NlpConfig:
     """How the pipeline is built.
 
-    `ner_model`: `shipped`, `none`, or one's own: a spaCy package or path, or a folder with a token
-    classifier as ONNX. `ner_labels` maps the labels of one's own to our categories, on top of
-    `model_entities.DEFAULT_LABELS`; `ner_score` is the score of a spaCy model's spans.
+    `ner_model`: None or `shipped`, `none`, or one's own: a spaCy package or path, or a folder with
+    a token classifier as ONNX. `ner_labels` maps the labels of one's own to our categories, on top
+    of `model_entities.DEFAULT_LABELS`; `ner_score` is the score of a spaCy model's spans.
     `chunk_chars`: the most text read at once; memory is bounded by it, whatever the note's length.
     `terminology`: the folder of loaded releases (`schemas.releases`), None for none.
     """
 
-    ner_model: str = SHIPPED
+    ner_model: str | None = None
     ner_labels: dict[str, str] = field(default_factory=dict)
     ner_score: float = 0.85
     chunk_chars: int = 50_000
@@ -75,7 +75,7 @@ def build(config: NlpConfig) -> Language:
 
 
 def _add_model(nlp: Language, config: NlpConfig) -> None:
-    if config.ner_model == SHIPPED:
+    if config.ner_model in (None, SHIPPED):
         nlp.add_pipe("clinical_model")
     elif config.ner_model != NONE:
         own = {

@@ -106,7 +106,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_note_bytes", 1_048_576, "Largest text of one note, in bytes."),
     Setting("nlp", True, "Read notes as they arrive."),
     Setting("nlp_workers", 2, "Processes that read notes; with two, a long one holds up no other."),
-    Setting("nlp_model", "", "An installed spaCy pipeline (name or path) to add to the rules."),
+    Setting(
+        "nlp_model",
+        "",
+        "Model beside the dictionary: the shipped one when empty, `none`, a spaCy pipeline (name "
+        "or path), or a folder with a token classifier as ONNX.",
+    ),
     Setting(
         "terminology",
         "",

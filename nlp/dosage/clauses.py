@@ -181,7 +181,8 @@ class _Builder:
         self._turn()
         now = self.current
         if now.dose is not None:
-            if now.told() or (now.site is not None and self._together) or now.as_needed:
+            apart = now.site is not None or now.notes
+            if now.told() or now.as_needed or (apart and self._together):
                 self._next()
             else:
                 self._second_dose(at, part)

@@ -19,6 +19,7 @@ from nlp.dosage.phrases import phrase_at
 from nlp.dosage.tokens import Tokens, word_set
 from nlp.dosage.units import time_unit
 
+_MAX_REMARK = 24
 _VERBS = word_set("is are was were has with")
 _REASON_ENDS = word_set(
     "but because since while when if then who which unless until and/or she he they was were is"
@@ -26,14 +27,16 @@ _REASON_ENDS = word_set(
 )
 
 
-def segment_end(t: Tokens, i: int, *, through: bool = False) -> int:
+def segment_end(t: Tokens, i: int, *, through: bool = False, most: int | None = None) -> int:
     """Where the free text that runs on from `i` ends.
 
-    `through`: only at the end of the sentence, even where a part follows a comma or `and`.
+    `through`: only at the end of the sentence, even where a part follows a comma or `and`; `most`:
+    after that many tokens at the latest.
     """
     depth = 0
     j = i
-    while j < len(t):
+    limit = len(t) if most is None else min(len(t), i + most)
+    while j < limit:
         word = t.word(j)
         if "\n" in t.text[t.ends[j - 1] : t.begins[j]]:
             break
@@ -58,7 +61,7 @@ def segment_end(t: Tokens, i: int, *, through: bool = False) -> int:
 
 def aside_end(t: Tokens, i: int) -> int:
     """Where a remark ends that the next part may follow without a comma."""
-    end = segment_end(t, i)
+    end = segment_end(t, i, most=_MAX_REMARK)
     j = i
     while j < end and not (t.word(j) == "," or _starts_part(t, j)):
         j += 1

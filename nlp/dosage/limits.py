@@ -165,6 +165,7 @@ def _may_follow_a_count(t: Tokens, k: int) -> bool:
     return phrase_at(t, k) is not None or word in ("and", "for", "q", "over", "max", "if", "at")
 
 
+_BEHIND_A_COUNT = frozenset(("on", "x", "for", "at", "in", "daily", "bid", "tid", "po", "by", "qd"))
 _PHASE_WORDS = {
     "day": "d", "days": "d", "week": "wk", "weeks": "wk", "wk": "wk", "wks": "wk",
     "month": "mo", "months": "mo",
@@ -211,8 +212,9 @@ def phase_at(t: Tokens, i: int) -> Found | None:
             value = positive_int(more[0]) if more is not None else None
             if more is None or value is None or value <= numbers[-1]:
                 break
-            if _counts_something(t, more[1]) and not again:
-                break
+            counts = _counts_something(t, more[1]) or t.word(more[1]) in _BEHIND_A_COUNT
+            if counts and not again:
+                break  # `on day 1, 5 on day 2`: the five are tablets.
             numbers.append(value)
             j = more[1]
     if t.word(j) in ("onward", "onwards", "on", "+") or t.words[j : j + 2] in (

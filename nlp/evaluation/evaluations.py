@@ -13,6 +13,7 @@ from pathlib import Path
 from nlp.evaluation.figure import Result
 
 _MODULES = {
+    "model": "nlp.evaluation.model:model",
     "bc5cdr": "nlp.evaluation.recognition:bc5cdr",
     "ncbi": "nlp.evaluation.recognition:ncbi_disease",
     "maccrobat": "nlp.evaluation.recognition:maccrobat",

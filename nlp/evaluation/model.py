@@ -5,47 +5,59 @@ another PubTator file (`bc5cdr`, `ncbi`) or a folder of brat files (`maccrobat`)
 """
 
 import argparse
-import random
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nlp.evaluation.corpora import data_folder
+from nlp.evaluation.figure import Figure, Result
+from nlp.evaluation.recognition import figures_of
+from nlp.evaluation.scores import Scores
 from nlp.models import SHIPPED_FOLDER, shipped
 from nlp.models.schemes import BC5CDR, NCBI, SCHEMES
 from nlp.training.corpora import Annotated, annotated, brat_folder, pubtator_file
-from nlp.training.scoring import Report, Tally, score
+from nlp.training.reliability import expected_error
+from nlp.training.scoring import Report, Tally, score, sum_of
 
-_RESAMPLED = 1000
-
-
-def interval(documents: Sequence[Tally]) -> tuple[float, float]:
-    """95 % interval of micro F1: the documents drawn anew a thousand times, with replacement."""
-    rng = random.Random(0)  # noqa: S311 - no secret
-    values = []
-    for _ in range(_RESAMPLED):
-        total = Tally()
-        for document in rng.choices(documents, k=len(documents)):
-            total.add(document)
-        values.append(total.f1)
-    values.sort()
-    return values[int(0.025 * _RESAMPLED)], values[int(0.975 * _RESAMPLED) - 1]
+MICRO = "micro"
 
 
-def rows(name: str, report: Report) -> Iterator[str]:
-    """The table of one scheme."""
-    low, high = interval(report.documents)
-    micro = report.micro
-    yield (
-        f"{name}: {len(report.documents)} documents, {micro.gold} mentions; "
-        f"micro F1 {micro.f1:.4f} [{low:.3f}, {high:.3f}]"
-    )
-    yield f"  {'type':24} {'n':>5}  {'P':>6} {'R':>6} {'F1':>6}  partial F1"
-    for kind, tally in [*report.kinds.items(), ("micro", micro)]:
-        yield (
-            f"  {kind:24} {tally.gold:5}  {tally.precision:.3f}  {tally.recall:.3f}  "
-            f"{tally.f1:.3f}  {tally.partial_f1:.3f}"
+def counts(tally: Tally, *, partial: bool = False) -> Scores:
+    """A tally as counts; `partial`: any overlap of one type is enough."""
+    if partial:
+        return Scores(
+            tally.found_touched, tally.found - tally.found_touched, tally.gold - tally.gold_touched
         )
+    return Scores(tally.exact, tally.found - tally.exact, tally.gold - tally.exact)
+
+
+def figures(report: Report, name: str) -> Iterator[Figure]:
+    """Exact and partial match of each type and of all, with intervals over documents."""
+    for partial in (False, True):
+        how = "partial" if partial else "exact"
+        for kind in [*report.kinds, MICRO]:
+            per_document = [
+                counts(sum_of(kinds) if kind == MICRO else kinds[kind], partial=partial)
+                for kinds in report.documents
+            ]
+            yield from figures_of(f"model {name}", kind, how, per_document)
+
+
+def model(folder: Path, shipped_folder: Path = SHIPPED_FOLDER) -> Result:
+    """The shipped recogniser on the held-out documents of every corpus."""
+    documents = [document for document in annotated(folder / "corpora") if document.held_out]
+    return score_documents(documents, shipped_folder)
+
+
+def score_documents(documents: Sequence[Annotated], folder: Path) -> Result:
+    """The recogniser of `folder` on `documents`."""
+    recogniser, _ = shipped(folder)
+    result = Result()
+    for name, report in score(recogniser, documents).items():
+        result.figures += figures(report, name)
+        error = expected_error([(score, right) for _, score, right in report.scored])
+        result.figures.append(Figure(f"model {name}", MICRO, "calibration error", error))
+    return result
 
 
 def documents_of(scheme: str, path: Path) -> list[Annotated]:
@@ -71,9 +83,8 @@ def main() -> None:
         documents = [document for document in annotated(folder) if document.held_out]
     else:
         documents = documents_of(arguments.scheme, arguments.file)
-    recogniser, _ = shipped(arguments.model)
-    for name, report in score(recogniser, documents).items():
-        sys.stdout.write("\n".join(rows(name, report)) + "\n")
+    for figure in score_documents(documents, arguments.model).figures:
+        sys.stdout.write(figure.row() + "\n")
 
 
 if __name__ == "__main__":

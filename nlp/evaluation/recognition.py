@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nlp.annotator import Annotator
-from nlp.evaluation import corpora
 from nlp.evaluation.corpora import Document
 from nlp.evaluation.figure import Figure, Result
+from nlp.evaluation.held_out import held_out
 from nlp.evaluation.scores import Scores, Span, bootstrap_interval, exact, f1_of, overlapping
 from nlp.mention import CONDITION, MEDICATION, PROCEDURE, SYMPTOM, TEST
+from nlp.models import schemes
 
 BC5CDR: dict[str, frozenset[str]] = {
     "Disease": frozenset((CONDITION, SYMPTOM)),
@@ -30,18 +31,20 @@ _SHOWN_ERRORS = 200
 
 
 def bc5cdr(folder: Path) -> Result:
-    """Chemicals and diseases of BC5CDR's development set."""
-    return score_recognition("bc5cdr", Annotator.load(), corpora.bc5cdr(folder), BC5CDR)
+    """Chemicals and diseases of the held-out quarter of BC5CDR's development set."""
+    return score_recognition("bc5cdr", Annotator.load(), held_out(folder, schemes.BC5CDR), BC5CDR)
 
 
 def ncbi_disease(folder: Path) -> Result:
     """Diseases of NCBI's development set."""
-    return score_recognition("ncbi", Annotator.load(), corpora.ncbi_disease(folder), NCBI_DISEASE)
+    documents = held_out(folder, schemes.NCBI)
+    return score_recognition("ncbi", Annotator.load(), documents, NCBI_DISEASE)
 
 
 def maccrobat(folder: Path) -> Result:
-    """Clinical types of MACCROBAT 2020."""
-    return score_recognition("maccrobat", Annotator.load(), corpora.maccrobat(folder), MACCROBAT)
+    """Clinical types of the held-out fifth of MACCROBAT 2020."""
+    documents = held_out(folder, schemes.MACCROBAT)
+    return score_recognition("maccrobat", Annotator.load(), documents, MACCROBAT)
 
 
 def score_recognition(

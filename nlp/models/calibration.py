@@ -6,6 +6,7 @@ few points with straight lines between them.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -39,20 +40,29 @@ class Calibration:
         return float(np.interp(log, *curve))
 
 
+def _sum(one: list[float], other: list[float]) -> list[float]:
+    return [a + b for a, b in zip(one, other, strict=True)]
+
+
 def isotonic(scored: Sequence[tuple[float, bool]]) -> Points:
     """Pool adjacent violators over bins of equal count; points at the bins' mean scores."""
-    ordered = sorted(scored)
-    size = max(1, len(ordered) // _BINS)
+    size = max(1, len(scored) // _BINS)
     blocks: list[list[float]] = []  # sum of logs, sum of right, count
-    for begin in range(0, len(ordered), size):
-        part = ordered[begin : begin + size]
-        blocks.append([sum(x for x, _ in part), float(sum(y for _, y in part)), float(len(part))])
-        while len(blocks) > 1 and blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]:
-            last = blocks.pop()
-            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    for log, rows in groupby(sorted(scored), key=lambda row: row[0]):
+        truths = [right for _, right in rows]
+        new = [log * len(truths), float(sum(truths)), float(len(truths))]
+        if blocks and blocks[-1][2] < size:
+            blocks[-1] = _sum(blocks[-1], new)
+        else:
+            blocks.append(new)
+    made: list[list[float]] = []
+    for block in blocks:
+        made.append(block)
+        while len(made) > 1 and made[-2][1] / made[-2][2] >= made[-1][1] / made[-1][2]:
+            last = made.pop()
+            made[-1] = _sum(made[-1], last)
     return tuple(
-        (round(x / n, 4), round(min(_HIGHEST, max(_LOWEST, right / n)), 4))
-        for x, right, n in blocks
+        (round(x / n, 4), round(min(_HIGHEST, max(_LOWEST, right / n)), 4)) for x, right, n in made
     )
 
 

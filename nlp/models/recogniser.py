@@ -12,7 +12,7 @@ from nlp.models.schemes import Scheme
 from nlp.models.windows import Reader, Span, Window
 
 # Pieces in one call of the encoder, padding included: memory is bounded by it.
-_BATCH_PIECES = 4096
+_BATCH_PIECES = 1024
 
 Integers = NDArray[np.int64]
 
@@ -123,12 +123,25 @@ class Recogniser:
 
     def _scores(self, windows: Sequence[Window], words: int) -> NDArray[np.float32]:
         scores = np.empty((words, self._width), dtype=np.float32)
-        starts = np.cumsum([0, *(len(window.spans) for window in windows)])
-        for group in by_length(windows):
-            given = self._emissions(batch_of([windows[number] for number in group]))
+        # Windows that say the same are read once: a text that repeats itself without end is cheap.
+        known: dict[tuple[tuple[int, ...], ...], int] = {}
+        distinct: list[Window] = []
+        places: list[list[int]] = []
+        start = 0
+        for window in windows:
+            key = (tuple(window.ids), tuple(window.features), tuple(window.first))
+            number = known.setdefault(key, len(distinct))
+            if number == len(distinct):
+                distinct.append(window)
+                places.append([])
+            places[number].append(start)
+            start += len(window.spans)
+        for group in by_length(distinct):
+            given = self._emissions(batch_of([distinct[number] for number in group]))
             row = 0
             for number in group:
-                count = len(windows[number].spans)
-                scores[starts[number] : starts[number] + count] = given[row : row + count]
+                count = len(distinct[number].spans)
+                for start in places[number]:
+                    scores[start : start + count] = given[row : row + count]
                 row += count
         return scores

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nlp.models.calibration import Calibration, curves
@@ -25,7 +23,6 @@ from nlp.models.manifest import (
     Manifest,
     digest,
 )
-from nlp.models.recogniser import Batch
 from nlp.models.recogniser import Recogniser as Finder
 from nlp.models.runtime import Emissions
 from nlp.models.schemes import SCHEMES
@@ -33,7 +30,7 @@ from nlp.models.shipped import vocabulary
 from nlp.models.windows import Reader
 from nlp.training.corpora import Annotated, annotated
 from nlp.training.encoder import Recogniser, Shape, load_bert
-from nlp.training.finetune import Schedule, tensors, train
+from nlp.training.finetune import Schedule, train
 from nlp.training.gazetteer_build import names
 from nlp.training.graph import write_graph
 from nlp.training.pubmed import citations
@@ -52,17 +49,19 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the shipped weights were made. `steps`: one number for each seed."""
+    """How the shipped weights were made. `steps`: the schedule of each seed, left at its `stop`."""
 
     version: str = "1.0.0"
     seeds: tuple[int, ...] = (1, 2)
-    steps: tuple[int, ...] = (1800, 1800)
-    schedule: Schedule = field(default_factory=Schedule)
+    steps: tuple[int, ...] = (992, 981)
+    schedule: Schedule = field(default_factory=lambda: Schedule(stop=400))
     shape: Shape = field(default_factory=Shape)
 
-    def shortened(self, steps: int) -> "Recipe":
-        """The same with `steps` steps for each seed, the last half of them with a falling rate."""
-        schedule = replace(self.schedule, decay=max(1, steps // 2), warmup=max(1, steps // 10))
+    def of_steps(self, steps: int) -> "Recipe":
+        """A whole schedule of `steps` a seed, the rate falling over the last three fifths."""
+        schedule = replace(
+            self.schedule, decay=max(1, steps * 3 // 5), warmup=max(1, steps // 10), stop=None
+        )
         return replace(self, steps=(steps,) * len(self.seeds), schedule=schedule)
 
     def schedules(self) -> list[Schedule]:
@@ -104,19 +103,6 @@ def mean_of(states: Sequence[Weights]) -> Weights:
     return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
 
 
-def torch_finder(model: Recogniser, reader: Reader) -> Finder:
-    """The network, as it is, as a finder of mentions."""
-
-    def emissions(batch: Batch) -> NDArray[np.float32]:
-        model.eval()
-        with torch.no_grad():
-            scores = model(*tensors(batch, model.encoder.pieces.weight.device))
-        found: NDArray[np.float32] = scores.float().cpu().numpy()
-        return found
-
-    return Finder(reader, SCHEMES, emissions)
-
-
 def figures(reports: Mapping[str, Report]) -> dict[str, Any]:
     """F1 by scheme and type, exact and partial, for the manifest."""
     made: dict[str, Any] = {}
@@ -154,8 +140,9 @@ def finish(
     by_seed: dict[str, Any] = {}
     for schedule, state in zip(recipe.schedules(), states, strict=True):
         model.load_state_dict(state)
-        reports = score(torch_finder(model, reader), held_out)
-        told(line(f"seed {schedule.seed}", reports))
+        write_graph(model, folder / WEIGHTS)
+        reports = score(Finder(reader, SCHEMES, Emissions(folder / WEIGHTS)), held_out)
+        told(line(f"seed {schedule.seed}, int8", reports))
         by_seed[str(schedule.seed)] = {k: round(r.micro.f1, 4) for k, r in reports.items()}
     model.load_state_dict(mean_of(states))
     write_graph(model, folder / WEIGHTS)

