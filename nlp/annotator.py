@@ -1,13 +1,14 @@
 """`Annotator`: text in, mentions out."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from spacy.language import Language
 from spacy.tokens import Span
 
 from nlp.layout import Layout
 from nlp.mention import TRAITS, Attribute, Mention
+from nlp.note_language import LANGUAGE_NOT_SUPPORTED, is_read, note_language
 from nlp.pipeline import NlpConfig, build
 from nlp.sections import Section
 
@@ -33,6 +34,19 @@ def chunks(text: str, size: int) -> Iterator[tuple[int, int]]:
         yield begin, len(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one text.
+
+    `language`: BCP 47, None where the words do not tell. `flags`: why it was not read, or not
+    wholly: `language-not-supported` for a text that is not English, which has no mentions.
+    """
+
+    mentions: tuple[Mention, ...]
+    language: str | None
+    flags: tuple[str, ...] = ()
+
+
 class Annotator:
     """Reads notes. Build once with `load`, then call `annotate` as often as needed.
 
@@ -50,17 +64,24 @@ class Annotator:
         return cls(build(chosen), chosen)
 
     def annotate(self, text: str) -> list[Mention]:
-        """What is said in `text`, in order of place. Pure: the same text gives the same mentions.
+        """The mentions of `read(text)`; none for a text that is not English."""
+        return list(self.read(text).mentions)
 
-        Any text is read: no length is refused, nothing in it raises. Offsets are code points of
-        `text` as given, line ends and emoji included.
+    def read(self, text: str) -> Reading:
+        """What is said in `text`, in order of place. Pure: the same text gives the same reading.
+
+        Any text is taken: no length is refused, nothing in it raises. Offsets are code points of
+        `text` as given, line ends and emoji included. What is not English is not read but flagged.
         """
+        language = note_language(text)
+        if not is_read(language):
+            return Reading((), language, (LANGUAGE_NOT_SUPPORTED,))
         found: list[Mention] = []
         opening: Section | None = None
         for begin, end in chunks(text, self._config.chunk_chars):
             mentions, opening = self._annotate_chunk(text[begin:end], begin, opening)
             found.extend(mentions)
-        return found
+        return Reading(tuple(found), language)
 
     def _annotate_chunk(
         self, text: str, offset: int, opening: Section | None

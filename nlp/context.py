@@ -5,6 +5,7 @@ Family History is the family's, what stands under return instructions has not ha
 list's header or a form's box says of an item is in `lists`.
 """
 
+import re
 from bisect import bisect_left
 
 from spacy.language import Language
@@ -19,9 +20,12 @@ from nlp.mention import (
     HYPOTHETICAL,
     MEDICATION,
     NEGATED,
+    NO_KNOWN_ALLERGY,
+    OTHER_PERSON,
     PROCEDURE,
     SYMPTOM,
     TEST,
+    TRAITS,
     UNCERTAIN,
     Attribute,
 )
@@ -30,10 +34,10 @@ from nlp.terminology import ClinicalKnowledgeBase, knowledge_base
 
 # Which traits a category can have: a drug is not "possible", a lab test is not the family's.
 _ALLOWED: dict[str, frozenset[str]] = {
-    CONDITION: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
-    SYMPTOM: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
-    PROCEDURE: frozenset((NEGATED, UNCERTAIN, HISTORICAL, HYPOTHETICAL, FAMILY)),
-    MEDICATION: frozenset((NEGATED, HISTORICAL, HYPOTHETICAL, FAMILY)),
+    CONDITION: frozenset(TRAITS),
+    SYMPTOM: frozenset(TRAITS),
+    PROCEDURE: frozenset(TRAITS),
+    MEDICATION: frozenset((NEGATED, HISTORICAL, HYPOTHETICAL, FAMILY, OTHER_PERSON)),
     TEST: frozenset((NEGATED, HYPOTHETICAL, HISTORICAL)),
     ANATOMY: frozenset(),
 }
@@ -48,7 +52,14 @@ INTENDED = "intended"
 DONE = "completed"
 # How a disease ended, where the note says so: the codes of condition-clinical.
 RESOLVED, REMISSION, INACTIVE = "resolved", "remission", "inactive"
-_ENDINGS = {"RESOLVED": RESOLVED, "REMISSION": REMISSION, "INACTIVE": INACTIVE}
+# Told as history, without a word on whether it is over: a list of past illnesses, an old diagnosis.
+UNENDED = "unended"
+_ENDINGS = {
+    "RESOLVED": RESOLVED,
+    "REMISSION": REMISSION,
+    "INACTIVE": INACTIVE,
+    "UNENDED": UNENDED,
+}
 _SECTION_ENDINGS = {"resolved_problems": RESOLVED, "inactive_problems": INACTIVE}
 _STATUS_LABELS = {"PLANNED": INTENDED, "DONE": DONE}
 _SECTION_TRAITS: dict[str, dict[str, str]] = {
@@ -59,16 +70,28 @@ _SECTION_TRAITS: dict[str, dict[str, str]] = {
     # Influenza and tetanus there are what was vaccinated against.
     "immunizations": {CONDITION: HYPOTHETICAL},
 }
-_HISTORY_SECTIONS = frozenset(("past_medical_history", "past_surgical_history"))
-_EVENT = "a"
+# What stands there was so before this visit (medspaCy gives social history the same): past
+# illnesses, habits, the reactions that made somebody write an allergy down.
+_HISTORY_SECTIONS = frozenset(
+    ("past_medical_history", "past_surgical_history", "social_history", "allergies")
+)
+# A sentence under such a header that speaks of now: `PMH: gout. Presents with chest pain.`
+_OF_NOW = re.compile(
+    r"\b(?:presents?|presented|presenting|complain(?:s|ed|ing)|today|tonight|now|currently"
+    r"|reports|endorses|admits|this (?:morning|evening|visit|admission)"
+    r"|(?:is|was) (?:here|brought|seen))\b",
+    re.IGNORECASE,
+)
 # A label of the rule file that is no trait itself: words (`risk of`, `as needed for`) that make a
 # finding hypothetical but not a drug.
 # `LP deferred`: a negation of what is done, not of what somebody has.
 _NOT_DONE = "NOT_DONE"
 _HYPOTHETICAL_FINDING = "HYPOTHETICAL_FINDING"
+# `During her last admission she developed delirium`: HISTORICAL, whatever verb follows.
+_PAST_FRAME = "PAST_FRAME"
 # Labels that hold only for what stands right behind the words: `Father MI`, `consider gout`, not
 # `consider treatment of gout`.
-_ADJACENT = {"FAMILY_ADJACENT": FAMILY, "CONSIDERED": "RULE_OUT"}
+_ADJACENT = {"FAMILY_ADJACENT": FAMILY, "CONSIDERED": "RULE_OUT", "NEGATED_ADJACENT": NEGATED}
 _FILLERS = frozenset(
     (
         "a",
@@ -115,6 +138,8 @@ class Context:
                 label = _ADJACENT[label]
                 if label == "RULE_OUT" and ent.label_ != CONDITION:
                     continue
+            if label == _PAST_FRAME:
+                label = HISTORICAL
             if label in _DOUBTS:
                 if ent.label_ == CONDITION:
                     _set_status(ent, _DOUBTS[label], doc[hit.start : hit.end])
@@ -150,6 +175,10 @@ class Context:
                 if listed == UNCERTAIN and ent.label_ == CONDITION:
                     _set_status(ent, DIFFERENTIAL, doc[ent.start : ent.start])
             _settle(found)
+            if self._is_past_by_section(ent):
+                if HISTORICAL not in found and ent.label_ == CONDITION:
+                    _set_status(ent, UNENDED, doc[ent.start : ent.start])
+                found.add(HISTORICAL)
             ent._.traits = frozenset(found)
         return doc
 
@@ -166,10 +195,14 @@ class Context:
         if ending is not None and ent.label_ == CONDITION:
             found.add(HISTORICAL)
             _set_status(ent, ending, ent.doc[ent.start : ent.start])
-        if section in _HISTORY_SECTIONS and ent.label_ == CONDITION:
-            term = self._kb.term(ent.kb_id_)
-            if term is not None and _EVENT in term.flags:
-                found.add(HISTORICAL)
+
+    def _is_past_by_section(self, ent: Span) -> bool:
+        if ent._.section not in _HISTORY_SECTIONS or ent.label_ not in (CONDITION, SYMPTOM):
+            return False
+        term = self._kb.term(ent.kb_id_)
+        return (term is None or term.type != NO_KNOWN_ALLERGY) and (
+            _OF_NOW.search(ent.sent.text) is None
+        )
 
 
 def _adjacent(doc: Doc, hit: Hit, ent: Span) -> bool:
@@ -227,6 +260,7 @@ def _settle(found: set[str]) -> None:
     """Where two traits contradict each other, keep the one that says less about the patient."""
     if NEGATED in found:
         found.discard(UNCERTAIN)
+        # `No history of gout`: nothing was, so nothing is past.
         found.discard(HISTORICAL)
     if HYPOTHETICAL in found:
         found.discard(UNCERTAIN)

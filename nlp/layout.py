@@ -1,6 +1,7 @@
 """A clean copy of a text for reading, and the way back to the original's code points.
 
-Line ends become `\\n`, runs of blanks one space, hard wraps a space, invisible characters nothing.
+Line ends become `\\n`, runs of blanks one space, hard wraps a space, invisible characters nothing,
+what is left of RTF and HTML the characters it stands for.
 What is left of `\\n` really ends a line. Every offset in the clean copy maps to the original, so a
 mention always quotes the note exactly as it was written.
 """
@@ -8,6 +9,8 @@ mention always quotes the note exactly as it was written.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+
+from nlp.markup import Edit, markup_edits
 
 _BULLET = re.compile(
     r"[ \t]*(?:[-–—*•·o▪●>+#]+[ \t]+|[-*•▪●]+|\(?\d{1,3}[.)](?!\d)[ \t]*"
@@ -110,14 +113,14 @@ def wrapped_line_starts(text: str) -> set[int]:
 class Layout:
     """`clean` and the map from its offsets to those of `original`."""
 
-    __slots__ = ("_clean_at", "_original_at", "clean", "original")
+    __slots__ = ("_clean_at", "_original_at", "_replaced", "clean", "original")
 
     def __init__(self, original: str) -> None:
         self.original = original
         # A lone surrogate is no character: it can be counted, not encoded.
         original = _SURROGATES.sub("\ufffd", original)
         wraps = wrapped_line_starts(original)
-        edits: list[tuple[int, int, str]] = []
+        edits: list[Edit] = markup_edits(original)
         covered = 0
         read = 0
         for match in _LINE_END.finditer(original):
@@ -137,28 +140,40 @@ class Layout:
         pieces: list[str] = []
         self._clean_at = [0]
         self._original_at = [0]
+        # Whether the stretch that begins there stands for something else in the original.
+        self._replaced = [False]
         length = 0
         for begin, end, replacement in edits:
             if begin < covered:
                 continue
             pieces.append(original[covered:begin])
             length += begin - covered
-            pieces.append(replacement)
-            length += len(replacement)
+            if replacement:
+                self._clean_at.append(length)
+                self._original_at.append(begin)
+                self._replaced.append(True)
+                pieces.append(replacement)
+                length += len(replacement)
             covered = end
             self._clean_at.append(length)
             self._original_at.append(end)
+            self._replaced.append(False)
         pieces.append(original[covered:])
         self.clean = "".join(pieces)
 
     def original_offset(self, offset: int) -> int:
-        """Where the character at `offset` of `clean` stands in `original`."""
+        """Where the character at `offset` of `clean` begins in `original`."""
         slot = bisect_right(self._clean_at, offset) - 1
+        if self._replaced[slot]:
+            return self._original_at[slot]
         return self._original_at[slot] + offset - self._clean_at[slot]
 
     def original_span(self, begin: int, end: int) -> tuple[int, int]:
         """The span of `original` that `clean[begin:end]` was read from."""
+        start = self.original_offset(begin)
         if end <= begin:
-            position = self.original_offset(begin)
-            return position, position
-        return self.original_offset(begin), self.original_offset(end - 1) + 1
+            return start, start
+        slot = bisect_right(self._clean_at, end - 1) - 1
+        if self._replaced[slot]:  # `caf&eacute;` ends behind the entity.
+            return start, self._original_at[slot + 1]
+        return start, self._original_at[slot] + end - self._clean_at[slot]

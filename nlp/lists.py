@@ -49,6 +49,9 @@ _EMPTY = r"\[[ _]?\]|\([ _]?\)(?=[ ]?[A-Za-z])|[☐□❏❑◻]|\b_{2,3}(?= [A-
 _TICKED = r"\[[ ]?[xX✓✔*][ ]?\]|\([xX✓✔]\)|[☑☒✓✔■]"
 _BOX = re.compile(rf"(?P<empty>{_EMPTY})|(?P<ticked>{_TICKED})")
 _SIGN = re.compile(r"(?:^|(?<=[,;:(\s]))(?P<sign>[+\-–−])(?P<blank>[ ]?)(?=[A-Za-z])")
+# `(-) fever`, `cough [+]`: before or behind its finding, as on the first of the line.
+_BRACKETED = re.compile(r"[(\[][ ]?(?P<sign>[+\-–−])[ ]?[)\]]")
+_ITEM_START = re.compile(r"[,;:.|\n]|\b(?:and|or|but)\b")
 _ITEM_END = re.compile(r"[,;.]|\bbut\b")
 _MIN_SIGNS = 2
 _YES_NO = re.compile(r"[ ]*(?P<answer>yes|no|y|n|negative|positive|none)\b", re.IGNORECASE)
@@ -175,6 +178,30 @@ def _sign_scopes(begin: int, line: str) -> list[Scope]:
     return scopes
 
 
+def _bracketed_scopes(begin: int, line: str) -> list[Scope]:
+    """`(-) fever (+) cough`, `fever (-), cough (+)`: what a sign in brackets says."""
+    signs = list(_BRACKETED.finditer(line))
+    if not signs:
+        return []
+    label = line[: signs[0].start()].rstrip()
+    leads = not label or label.endswith((":", ",", ";", ".", "-", "|"))
+    scopes: list[Scope] = []
+    for slot, sign in enumerate(signs):
+        if sign["sign"] == "+":
+            continue
+        if leads:
+            end = signs[slot + 1].start() if slot + 1 < len(signs) else len(line)
+            stop = _ITEM_END.search(line, sign.end(), end)
+            scopes.append((begin + sign.end(), begin + (stop.start() if stop else end), NEGATED))
+            continue
+        start = signs[slot - 1].end() if slot else 0
+        parts = list(_ITEM_START.finditer(line, start, sign.start()))
+        scopes.append(
+            (begin + (parts[-1].end() if parts else start), begin + sign.start(), NEGATED)
+        )
+    return scopes
+
+
 class ListScopes:
     """The scopes of one text, for look-up by offset."""
 
@@ -187,7 +214,9 @@ class ListScopes:
         for begin, line in lines:
             if has_boxes:
                 found.extend(_box_scopes(begin, line))
-            if _SIGN.search(line):
+            if _BRACKETED.search(line):
+                found.extend(_bracketed_scopes(begin, line))
+            elif _SIGN.search(line):
                 found.extend(_sign_scopes(begin, line))
         self._scopes = sorted(found)
         self._begins = [scope[0] for scope in self._scopes]

@@ -33,6 +33,31 @@ _DOSING = re.compile(
 )
 
 
+# `re:` is looked for everywhere, `re(word|word):` around those words alone, which is cheaper.
+_EXPRESSION = re.compile(r"re(?:\((?P<near>[^)]+)\))?:")
+_BEFORE_WORD, _BEHIND_WORD = 80, 200
+
+
+def _windows(lower: str, near: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Where an expression that has one of those words in it may stand; all of a text for none."""
+    if not near:
+        return [(0, len(lower))]
+    places: list[int] = []
+    for word in near:
+        place = lower.find(word)
+        while place >= 0:
+            places.append(place)
+            place = lower.find(word, place + len(word))
+    merged: list[tuple[int, int]] = []
+    for place in sorted(places):
+        begin, end = max(0, place - _BEFORE_WORD), min(len(lower), place + _BEHIND_WORD)
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], end
+        else:
+            merged.append((begin, end))
+    return merged
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One trigger. `max_tokens` bounds its reach; `chain` are the words that carry it further."""
@@ -91,7 +116,7 @@ class ScopeRules:
     def __init__(self, nlp: Language, file_name: str) -> None:
         self._matcher = PhraseMatcher(nlp.vocab, attr="NORM")
         self._rules: dict[str, list[Rule]] = {}
-        self._patterns: list[tuple[re.Pattern[str], Rule]] = []
+        self._patterns: list[tuple[re.Pattern[str], tuple[str, ...], Rule]] = []
         sets: dict[str, str] = {}
         docs: list[Doc] = []
         for cells in _lines(file_name):
@@ -100,8 +125,11 @@ class ScopeRules:
                 continue
             label, direction, scope, words = cells
             rule = _rule(label, direction, scope)
-            if words.startswith("re:"):
-                self._patterns.append((re.compile(words[3:]), rule))
+            expression = _EXPRESSION.match(words)
+            if expression is not None:
+                near = tuple((expression["near"] or "").split("|")) if expression["near"] else ()
+                pattern = re.compile(words[expression.end() :])
+                self._patterns.append((pattern, near, rule))
                 continue
             for phrase in _expand(words, sets):
                 doc = nlp.make_doc(phrase)
@@ -120,11 +148,18 @@ class ScopeRules:
             for rule in self._rules.get(" ".join(norms[start:end]), ()):
                 found.append(_Trigger(rule, start, end))
         text = doc.text
-        for pattern, rule in self._patterns:
-            for match in pattern.finditer(text):
-                span = doc.char_span(match.start(), match.end(), alignment_mode="expand")
-                if span is not None:
-                    found.append(_Trigger(rule, span.start, span.end))
+        lower = text.lower()
+        windows: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        for pattern, near, rule in self._patterns:
+            if near not in windows:
+                windows[near] = (
+                    _windows(lower, near) if len(lower) == len(text) else [(0, len(text))]
+                )
+            for begin, end in windows[near]:
+                for match in pattern.finditer(text, begin, end):
+                    span = doc.char_span(match.start(), match.end(), alignment_mode="expand")
+                    if span is not None:
+                        found.append(_Trigger(rule, span.start, span.end))
         return found
 
     def hits(
@@ -189,13 +224,10 @@ def _hides(other: _Trigger, trigger: _Trigger) -> bool:
     """Whether `other` voids `trigger`: longer and around it, or a pseudo-trigger over its end."""
     if other.rule.direction == "terminate":
         return False
-    around = (
-        other.start <= trigger.start
-        and trigger.end <= other.end
-        and other.end - other.start > trigger.end - trigger.start
-    )
+    around = other.start <= trigger.start and trigger.end <= other.end
+    longer = other.end - other.start > trigger.end - trigger.start
     if other.rule.direction != "pseudo":
-        return around
+        return around and longer
     runs_on = other.start < trigger.end < other.end
     return (around or runs_on) and _ends(trigger.rule, other)
 

@@ -6,7 +6,7 @@ data (`rules/sections.tsv`); an inline sub-title such as `Mother:` does not end 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from spacy.language import Language
@@ -15,6 +15,9 @@ from spacy.tokens import Doc
 from nlp.rules import rows
 
 OTHER = "other"
+# A part of a review of systems or an examination (`HEENT:`): no section of its own.
+_BODY_SYSTEM = "body_system"
+_WITH_SYSTEMS = frozenset(("review_of_systems", "physical_exam", "vital_signs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ def _key(title: str) -> str:
     return key.split(" (", 1)[0]
 
 
+def is_body_system(title: str) -> bool:
+    """Whether a title heads a part of a review of systems or of an examination: `HEENT`."""
+    return _titles().get(_key(title)) in (_BODY_SYSTEM, "vital_signs")
+
+
 def find_sections(text: str, opening: Section | None = None) -> list[Section]:
     """The sections of `text`, in order, without gaps; `opening` is the one it begins in."""
     titles = _titles()
@@ -100,6 +108,15 @@ def find_sections(text: str, opening: Section | None = None) -> list[Section]:
     for position, begin in enumerate(starts):
         body, category, title = headers[begin]
         end = starts[position + 1] if position + 1 < len(starts) else len(text)
+        if category == _BODY_SYSTEM:
+            inside = sections[-1].category
+            if inside in _WITH_SYSTEMS:
+                category = "physical_exam" if inside == "vital_signs" else inside
+            elif title.isupper() and len(title) > 3:
+                category = OTHER
+            else:  # `Back: …` in a history is a remark, no header.
+                sections[-1] = replace(sections[-1], end=end)
+                continue
         # A shouted sub-title inside a section of facts about others must not end that section.
         if category == OTHER and sections[-1].category == "family_history" and len(title) < 12:
             category = "family_history"

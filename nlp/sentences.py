@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 from nlp.sections import Section
 
 _ABBREVIATIONS = re.compile(
-    r"dr|mr|mrs|ms|prof|st|vs|eg|ie|etc|approx|no|pt|pts|fig|al|dept|ext|hosp|inc|jr|sr"
+    r"dr|mr|mrs|ms|prof|st|vs|eg|ie|etc|approx|pt|pts|fig|al|dept|ext|hosp|inc|jr|sr"
     r"|e\.g|i\.e"
 )
 # A row of marks is read from its first one only, or `!!!!…` would take the square of its length.
@@ -26,6 +26,8 @@ _SMALL_START = re.compile(r"[a-z0-9]{3}[.!?]\s+[a-z]")
 _CAPITAL_START = re.compile(r"[.!?\n]\s?[A-Z][a-z]")
 _MIN_SMALL_STARTS = 3
 _LINE_START = re.compile(r"\n[ ]?")
+# `? DVT` is a doubt, `Fever? No.` one statement: neither mark ends a sentence.
+_ANSWER = re.compile(r"[ ](?:yes|no|none|denies|denied|n/?a)\b", re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:^|[\n,;:]|\s{2})[ ]?\d{1,2}$")
 
 
@@ -37,6 +39,8 @@ def _is_abbreviation(text: str, dot: int, after: str) -> bool:
     if "." in word and len(word) <= 6:
         # "b.i.d. He went": a dosing shorthand may also end its sentence.
         return not after.isupper()
+    if word == "no":
+        return after.isdigit()  # `No. 5`, but `Chest pain? No. Dyspnea? Yes.`
     return _ABBREVIATIONS.fullmatch(word) is not None or (len(word) == 1 and word not in "io")
 
 
@@ -59,6 +63,11 @@ def sentence_starts(text: str, sections: list[Section]) -> list[int]:
             starts.add(after.start(1))
             continue
         if after.group(1).islower() and not lower:
+            continue
+        if match.group() == "?" and (
+            text[match.start() - 1 : match.start()] in ("", " ", "\n")
+            or _ANSWER.match(text, match.end())
+        ):
             continue
         if text[match.start()] == ".":
             if _is_abbreviation(text, match.start(), after.group(1)):

@@ -9,7 +9,7 @@
 | sign, symptom | Observation, present or absent; of a relative FamilyMemberHistory |
 | test with a value | Observation |
 | procedure; imaging or functional test without a value | Procedure |
-| hypothetical, body site, laboratory test without a value | none |
+| of somebody who is no relative; hypothetical; body site; laboratory test without a value | none |
 
 Every resource is checked with `schemas.validate` and, in a note of any usual length, with the
 models of `fhir.resources`, before it is given out.
@@ -42,6 +42,7 @@ from nlp.mention import (
     MEDICATION,
     NEGATED,
     NO_KNOWN_ALLERGY,
+    OTHER_PERSON,
     PROCEDURE,
     SYMPTOM,
     TEST,
@@ -80,6 +81,8 @@ def _names_allergy(mention: Mention) -> bool:
 def _kind(mention: Mention) -> str | None:
     """Which resource the mention is evidence for; None when for none."""
     traits = set(mention.traits)
+    if OTHER_PERSON in traits:
+        return None
     if mention.type == NO_KNOWN_ALLERGY:
         return None if traits & {FAMILY, HYPOTHETICAL, UNCERTAIN, HISTORICAL} else "NoAllergy"
     if mention.category == MEDICATION:

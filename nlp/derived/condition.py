@@ -4,8 +4,10 @@ https://hl7.org/fhir/R4/condition.html. Of several mentions of one diagnosis tho
 section (assessment, problem list) count before the others; among those that count, present
 beats past, past beats doubt, doubt beats denial. NEGATED → refuted without a clinicalStatus;
 HISTORICAL → inactive, unless the disease persists by nature (`history of diabetes` is how
-clinicians write that somebody has it), then active. What the note says ended (`resolved`,
-`in remission`) has that clinicalStatus, whatever its nature.
+clinicians write that somebody has it), then active. What only
+a list of past illnesses names, or what was diagnosed long ago, is active too unless it is an event
+(`stroke`). What the note says ended (`resolved`, `in remission`) has that clinicalStatus, whatever
+its nature.
 
 UNCERTAIN → provisional and active; but what is only to be looked for (`rule out`, `r/o`,
 `evaluate for`, `consider`) is unconfirmed, and what stands in a differential diagnosis is
@@ -18,14 +20,15 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from nlp.context import DIFFERENTIAL, RULE_OUT
+from nlp.context import DIFFERENTIAL, RULE_OUT, UNENDED
 from nlp.derived.note_source import NoteSource, codeable_concept, concept_key, reference, skeleton
 from nlp.mention import HISTORICAL, NEGATED, UNCERTAIN, Mention
 from nlp.rules import rows
 from schemas import codes
 
 DECIDING_SECTIONS = frozenset(("assessment", "assessment_and_plan", "problem_list"))
-_PERSISTS = "c"
+# Flags of a term: a disease that persists by nature, an event that is over when it has happened.
+_PERSISTS, _EVENT = "c", "a"
 _DOUBTS = {RULE_OUT: "unconfirmed", DIFFERENTIAL: "differential"}
 _ORDER = ("present", "past", "doubted", "denied")
 
@@ -60,9 +63,23 @@ def _code(mention: Mention) -> str:
 
 
 def _ending(evidence: Sequence[Mention]) -> str | None:
-    """How the note says that the disease ended; the last word on it."""
-    said = [a for m in evidence if (a := m.attribute("STATUS")) is not None]
-    return said[-1].value["status"] if said else None
+    """How the note says that the disease ended, the last word on it; UNENDED where none says so."""
+    said = [a.value["status"] if (a := m.attribute("STATUS")) else None for m in evidence]
+    endings = [status for status in said if status is not None and status != UNENDED]
+    if endings:
+        return endings[-1]
+    return UNENDED if said and all(status == UNENDED for status in said) else None
+
+
+def _clinical_status(holds: str, flags: frozenset[str], evidence: Sequence[Mention]) -> str:
+    """What a disease that is said to be there, or to have been there, is now."""
+    if holds != "past":
+        return "active"
+    ending = _ending(evidence)
+    if ending is not None and ending != UNENDED:
+        return ending
+    lasts = _PERSISTS in flags or (ending == UNENDED and _EVENT not in flags)
+    return "active" if lasts else "inactive"
 
 
 def _doubt(evidence: Sequence[Mention]) -> str:
@@ -74,8 +91,9 @@ def _doubt(evidence: Sequence[Mention]) -> str:
 
 def _is_there(group: Sequence[Mention]) -> bool:
     holds, evidence = deciding(group)
-    persists = _PERSISTS in group[0].flags and _ending(evidence) is None
-    return holds == "present" or (holds == "past" and persists)
+    return holds in ("present", "past") and (
+        _clinical_status(holds, group[0].flags, evidence) == "active"
+    )
 
 
 def join_broader(groups: Sequence[list[Mention]]) -> list[list[Mention]]:
@@ -108,12 +126,9 @@ def condition(mentions: Sequence[Mention], source: NoteSource) -> dict[str, Any]
     key = concept_key(mentions[0])
     first = next((m for m in evidence if concept_key(m) == key), mentions[0])
     resource = skeleton(source, "Condition", concept_key(first), evidence)
-    persists = _PERSISTS in first.flags
     verification = {"denied": "refuted", "doubted": _doubt(evidence)}.get(holds, "confirmed")
     if verification in ("confirmed", "provisional"):
-        clinical = "active"
-        if holds == "past":
-            clinical = _ending(evidence) or ("active" if persists else "inactive")
+        clinical = _clinical_status(holds, first.flags, evidence)
         resource["clinicalStatus"] = _status(codes.CONDITION_CLINICAL, clinical)
     resource["verificationStatus"] = _status(codes.CONDITION_VERIFICATION, verification)
     of_encounter = source.encounter or "clinicalStatus" not in resource

@@ -21,11 +21,21 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class ContextSentence:
-    """One row of the NegEx set: is `concept` negated in `sentence`?"""
+    """One row of the NegEx set: what `sentence` says of `concept`."""
 
     concept: str
     sentence: str
     negated: bool
+    historical: bool
+    of_another: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssertedText:
+    """A text and the polarity (`NEG`, `UNCERTAIN`, `POS`) of its findings by span."""
+
+    text: str
+    polarity: dict[Span, str]
 
 
 def data_folder() -> Path:
@@ -43,8 +53,15 @@ def negex(folder: Path) -> Iterator[ContextSentence]:
         reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         next(reader)
         for row in reader:
-            if len(row) >= 4:
-                yield ContextSentence(row[1].strip(), row[2], row[3].strip().lower() == "negated")
+            if len(row) >= 6:
+                negation, time, who = (cell.strip().lower() for cell in row[3:6])
+                yield ContextSentence(
+                    row[1].strip(),
+                    row[2],
+                    negated=negation == "negated",
+                    historical=time == "historical",
+                    of_another=who != "patient",
+                )
 
 
 def bc5cdr(folder: Path) -> Iterator[Document]:
@@ -89,6 +106,51 @@ def maccrobat(folder: Path) -> Iterator[Document]:
             name, begin, end = label.split(" ")
             document.spans.setdefault(name, []).append((int(begin), int(end)))
         yield document
+
+
+_FINDINGS = frozenset(("Sign_symptom", "Disease_disorder"))
+
+
+def maccrobat_polarity(folder: Path) -> Iterator[AssertedText]:
+    """The signs, symptoms and diseases of MACCROBAT with their POLARITY, `POS` where none is given.
+
+    `MAYBE_NEG` and `MAYBE_POS` are doubt. Discontinuous spans are left out.
+    """
+    for path in sorted((folder / "corpora" / "maccrobat2020").glob("*.ann")):
+        spans: dict[str, Span] = {}
+        events: dict[str, str] = {}
+        polarity: dict[str, str] = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            cells = line.split("\t")
+            if line.startswith("T") and ";" not in cells[1]:
+                name, begin, end = cells[1].split(" ")
+                if name in _FINDINGS:
+                    spans[cells[0]] = int(begin), int(end)
+            elif line.startswith("E"):
+                events[cells[0]] = cells[1].split(" ")[0].partition(":")[2]
+            elif line.startswith("A"):
+                name, event, value = cells[1].split(" ")
+                if name == "POLARITY":
+                    polarity[event] = "UNCERTAIN" if value.startswith("MAYBE") else value
+        given = {events[event]: value for event, value in polarity.items() if event in events}
+        text = path.with_suffix(".txt").read_text(encoding="utf-8")
+        yield AssertedText(text, {span: given.get(id, "POS") for id, span in spans.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class HeadedText:
+    """A report and where its section headers begin."""
+
+    text: str
+    headers: list[int]
+
+
+def mtsamples_headers(folder: Path) -> Iterator[HeadedText]:
+    """MTSamples reports with the offsets of their labelled section headers."""
+    with gzip.open(folder / "corpora" / "mtsamples.jsonl.gz", "rt", encoding="utf-8") as stream:
+        for line in stream:
+            report = json.loads(line)
+            yield HeadedText(report["text"], [begin for _, begin, _ in report["sections"]])
 
 
 def mtsamples(folder: Path) -> Iterator[Document]:

@@ -228,16 +228,18 @@ def _units(unit: str, plausible: str, others: str) -> tuple[UnitRange, ...]:
 
 def tests() -> Iterator[Term]:
     """Laboratory tests, vital signs, imaging and functional tests, with their units."""
+    snomed = dict(rows("imaging.tsv", 2))
     for name, loinc, unit, plausible, others, type_, aliases in rows("tests.tsv", 7):
         loose, exact = split_aliases(name, aliases)
+        codes = _codes(name, snomed.get(name, ""), "", {})
+        if loinc:
+            codes = (Concept(systems.LOINC, loinc, name, 1.0, systems.LOINC_CURATED), *codes)
         yield Term(
             id=f"test:{name}",
             name=name,
             category=TEST,
             type=type_,
-            codes=(Concept(systems.LOINC, loinc, name, 1.0, systems.LOINC_CURATED),)
-            if loinc
-            else (),
+            codes=codes,
             aliases=loose,
             exact=exact,
             units=_units(unit, plausible, others),

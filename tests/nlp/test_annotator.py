@@ -178,3 +178,21 @@ def test_chunks_cover_the_text(text: str, size: int) -> None:
     spans = list(chunks(text, size))
     assert "".join(text[b:e] for b, e in spans) == text
     assert all(0 < e - b <= size for b, e in spans)
+
+
+def test_a_note_in_another_language_is_flagged_and_not_coded(annotator: Annotator) -> None:
+    text = (
+        "Paciente con diabetes e hipertensión que acude por dolor en el pecho desde hace dos días."
+        " No tiene fiebre. Toma metformina 500 mg y aspirina."
+    )
+    reading = annotator.read(text)
+    assert (reading.mentions, reading.language) == ((), "es")
+    assert reading.flags == ("language-not-supported",)
+    assert annotator.annotate(text) == []
+
+
+def test_an_english_note_and_a_list_of_drugs_are_read(annotator: Annotator) -> None:
+    reading = annotator.read("The patient has diabetes and takes metformin 500 mg.")
+    assert (reading.language, reading.flags) == ("en", ())
+    assert reading.mentions
+    assert len(annotator.read("metformin 500 mg\nlisinopril 10 mg\naspirin").mentions) == 3

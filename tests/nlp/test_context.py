@@ -1,8 +1,28 @@
 """Context as notes are written: what is denied, doubted, past, possible, or a relative's."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
+from spacy.language import Language
 
 from nlp import Annotator
+from nlp.evaluation.assertion import negex, polarity, traits_of
+from nlp.mention import (
+    CONDITION,
+    FAMILY,
+    HISTORICAL,
+    HYPOTHETICAL,
+    MEDICATION,
+    NEGATED,
+    OTHER_PERSON,
+    PROCEDURE,
+    SYMPTOM,
+    TEST,
+    UNCERTAIN,
+)
+from nlp.model_entities import NONE
+from nlp.pipeline import NlpConfig, build
 
 
 def traits(annotator: Annotator, text: str) -> dict[str, tuple[str, ...]]:
@@ -67,12 +87,16 @@ def test_section_family_history_ends_with_its_line(annotator: Annotator) -> None
     assert found["asthma"] == ()
 
 
-def test_section_past_history_makes_events_past_and_leaves_chronic_disease(
-    annotator: Annotator,
-) -> None:
-    found = traits(annotator, "Past Medical History:\n1. Stroke\n2. Hypertension\n")
-    assert found["stroke"] == ("HISTORICAL",)
-    assert found["hypertension"] == ()
+def test_section_past_history_makes_findings_past(annotator: Annotator) -> None:
+    found = traits(annotator, "Past Medical History:\n1. Stroke\n2. Hypertension\n3. No asthma\n")
+    assert found["stroke"] == found["hypertension"] == ("HISTORICAL",)
+    assert found["asthma"] == ("NEGATED", "HISTORICAL")
+
+
+def test_sentence_of_now_under_past_history_is_not_past(annotator: Annotator) -> None:
+    found = traits(annotator, "PMH: gout.\nToday he complains of headache.")
+    assert found["gout"] == ("HISTORICAL",)
+    assert found["headache"] == ()
 
 
 def test_trigger_inside_the_concept_has_no_effect(annotator: Annotator) -> None:
@@ -86,10 +110,64 @@ def test_return_instructions_are_hypothetical(annotator: Annotator) -> None:
     assert found["chest pain"] == ("HYPOTHETICAL",)
 
 
-@pytest.mark.slow
-def test_negation_on_the_negex_set(shared_data: object) -> None:
-    from nlp.evaluation import corpora
-    from nlp.evaluation.negation import negex
+_TRAITS = {
+    "N": NEGATED,
+    "U": UNCERTAIN,
+    "H": HISTORICAL,
+    "Y": HYPOTHETICAL,
+    "F": FAMILY,
+    "O": OTHER_PERSON,
+}
+_CATEGORIES = {"m": MEDICATION, "p": PROCEDURE, "s": SYMPTOM, "t": TEST}
+_TABLE = Path(__file__).parent / "golden" / "context_sentences.tsv"
 
-    f1 = negex(corpora.data_folder()).figures[0]
-    assert f1.value >= 0.93, f1.row()
+
+@dataclass(frozen=True)
+class Finding:
+    begin: int
+    end: int
+    category: str
+    traits: frozenset[str]
+
+
+def read_row(line: str) -> tuple[str, list[Finding]]:
+    _, sentence, told = line.split("\t")
+    text = sentence.replace("\\n", "\n")
+    findings = []
+    for part in told.split("|"):
+        name, _, letters = part.rpartition("=")
+        category = CONDITION
+        if name[1:2] == ":":
+            category, name = _CATEGORIES[name[0]], name[2:]
+        begin = text.index(name)
+        traits = frozenset(_TRAITS[letter] for letter in letters)
+        findings.append(Finding(begin, begin + len(name), category, traits))
+    return text, findings
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Language:
+    return build(NlpConfig(ner_model=NONE))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [row for row in _TABLE.read_text(encoding="utf-8").splitlines() if row[0] != "#"],
+)
+def test_golden_sentence(pipeline: Language, line: str) -> None:
+    text, findings = read_row(line)
+    spans = [(f.begin, f.end) for f in findings]
+    found = traits_of(pipeline, text, spans, [f.category for f in findings])
+    assert found == [f.traits for f in findings]
+
+
+@pytest.mark.slow
+def test_traits_on_the_corpora(shared_data: Path) -> None:
+    f1 = {
+        (figure.evaluation, figure.item): figure.value
+        for figure in (*negex(shared_data).figures, *polarity(shared_data).figures)
+        if figure.measure == "F1"
+    }
+    assert f1["negex", "negated"] >= 0.95
+    assert f1["negex", "historical"] >= 0.70
+    assert f1["polarity", "negated"] >= 0.85

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from nlp.entities import section_at
+from nlp.layout import Layout
 from nlp.sections import find_sections
 
 
@@ -53,3 +55,39 @@ def test_subtitles_of_a_family_history_do_not_end_it() -> None:
 def test_inline_allergies_end_with_their_line() -> None:
     sections = find_sections("Allergies: penicillin\nHe takes aspirin.")
     assert [s.category for s in sections][-1] is None
+
+
+def test_body_system_keeps_the_section_it_stands_in() -> None:
+    text = (
+        "REVIEW OF SYSTEMS:\nHEENT: no headache.\nLungs: no cough.\nPLAN:\nBack: physical therapy."
+    )
+    found = [(s.title, s.category) for s in find_sections(text) if s.title]
+    assert found == [
+        ("REVIEW OF SYSTEMS", "review_of_systems"),
+        ("HEENT", "review_of_systems"),
+        ("Lungs", "review_of_systems"),
+        ("PLAN", "plan"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("PMH: DM, HTN. MEDS: metformin.", "medications"),
+        ("## Past Medical History\n- asthma", "past_medical_history"),
+        ("**Family History**\n- stroke", "family_history"),
+        ("4. Family History: stroke", "family_history"),
+        ("Past Medical History\nasthma", "past_medical_history"),
+        ("past medical history: asthma", "past_medical_history"),
+        ("POSTOP DIAGNOSIS: appendicitis", "assessment"),
+        ("Indications for surgery: hernia", "indication"),
+        ("Allergies to medicines: penicillin", "allergies"),
+        ("History of present complaint: cough", "history_of_present_illness"),
+        ("When to seek medical attention: fever", "instructions"),
+        ("<b>Family History:</b><br>stroke", "family_history"),
+    ],
+)
+def test_headers_as_they_are_written(text: str, category: str) -> None:
+    clean = Layout(text).clean
+    last = clean.split()[-1].strip(".")
+    assert section_at(find_sections(clean), clean.rindex(last)) == category
