@@ -36,6 +36,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from processes import cpu_s
+
 from service.synth import generate_population
 from storage.lake import Lake, Put
 
@@ -123,12 +125,6 @@ class Client:
         return response.status, response.read()
 
 
-def cpu_s(pid: int) -> float:
-    """CPU time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measured(url: str, ask: Ask, clients: int, seconds: float, pid: int) -> dict[str, Any]:
     """Rate, latencies and CPU time of the server for one question."""
     waits: list[float] = []
@@ -189,13 +185,14 @@ def writing(url: str, patient: str, stop: threading.Event) -> int:
     return count
 
 
-def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def served(folder: Path, workers: int) -> tuple[subprocess.Popen[bytes], str]:
     """A service on the lake, once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "service.cli", "serve", "--data", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "serve", "--data", str(folder), "--port", str(port)],
+        [*command, "--port", str(port), "--workers", str(workers)],
         env={**os.environ, "CHARTLAKE_NLP": "false"},
         stdout=subprocess.DEVNULL,
     )
@@ -212,7 +209,22 @@ def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
 def of_size(folder: Path, patients: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of one population."""
     ids, resources = filled(folder, patients)
-    process, url = served(folder)
+    return [
+        {"workers": workers or os.cpu_count(), **row}
+        for workers in arguments.workers
+        for row in _of_service(folder, workers, ids, patients, resources, arguments)
+    ]
+
+
+def _of_service(
+    folder: Path,
+    workers: int,
+    ids: list[str],
+    patients: int,
+    resources: int,
+    arguments: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    process, url = served(folder, workers)
     rows = []
     try:
         for name, ask in questions(ids).items():
@@ -256,6 +268,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--writes", action="store_true")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 0], help="0: one a core")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     print(

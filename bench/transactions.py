@@ -16,6 +16,7 @@ import argparse
 import csv
 import gzip
 import http.client
+import itertools
 import os
 import platform
 import queue
@@ -30,6 +31,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from processes import cpu_s
+
 from schemas.parse import canonical_bytes, parse_json
 from service.synth import generate_population, transaction_bundle
 
@@ -38,11 +41,12 @@ HEADERS = {"Content-Type": "application/fhir+json"}
 
 
 @contextmanager
-def service(folder: Path, *, nlp: bool) -> Iterator[tuple[int, int]]:
+def service(folder: Path, *, nlp: bool, workers: int) -> Iterator[tuple[int, int]]:
     """A service of its own: its port, and its process."""
     environment = {**os.environ, "CHARTLAKE_NLP": str(nlp).lower()}
     log = folder / "log"
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+    command += ["--workers", str(workers)]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*command, "--data", str(folder / "lake")], env=environment, stdout=file, stderr=file
@@ -57,12 +61,6 @@ def service(folder: Path, *, nlp: bool) -> Iterator[tuple[int, int]]:
     finally:
         process.terminate()
         process.wait()
-
-
-def cpu_s(process: int) -> float:
-    """CPU seconds that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def post_all(port: int, bundles: list[bytes], clients: int) -> tuple[float, list[float]]:
@@ -112,16 +110,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--patients", type=int, default=100)
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 4])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 0], help="0: one a core")
     parser.add_argument("--nlp", action="store_true", help="read notes meanwhile")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name, bundles in datasets(arguments.patients):
         entries = sum(body.count(b'"request":{') for body in bundles)
-        for clients in arguments.clients:
+        for workers, clients in itertools.product(arguments.workers, arguments.clients):
             with (
                 tempfile.TemporaryDirectory() as folder,
-                service(Path(folder), nlp=arguments.nlp) as (port, process),
+                service(Path(folder), nlp=arguments.nlp, workers=workers) as (port, process),
             ):
                 warm, measured = bundles[:3], bundles[3:]
                 post_all(port, warm, 1)
@@ -132,6 +131,7 @@ def main() -> None:
             rows.append(
                 {
                     "dataset": name,
+                    "workers": workers or os.cpu_count(),
                     "clients": clients,
                     "nlp": arguments.nlp,
                     "bundles": len(measured),

@@ -7,7 +7,7 @@ note only aims at or makes a condition (`goal A1c < 7`, `hold for SBP < 100`) is
 
 import re
 from bisect import bisect_right
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +41,21 @@ _AIM_WITH_COMPARATOR = re.compile(
 _DENIED = re.compile(
     r"\b(?:no|not|without|denies|denied|never|nor|any)\s+(?:\w+\s+){0,4}$", re.IGNORECASE
 )
+# What a model may take into a test's name that is not of it, and what it may take for one.
+_MODIFIERS = re.compile(
+    r"^(?:(?:urine|urinary|serum|plasma|blood|csf|spot|random|repeat|initial|his|her|the|a|an|total)\s+)+"
+    r"|\s+(?:levels?|counts?|values?|concentrations?|tests?|results?)$",
+    re.IGNORECASE,
+)
+_TOOK_RESULT = re.compile(
+    r"\d|\b(?:trace|positive|negative|normal|elevated|high|low)\b", re.IGNORECASE
+)
+_MOST_NAME_WORDS = 6
+_NO_NAME = re.compile(
+    r"[\W\d_]*(?:HH?|LL?|N|A|high|low|normal|abnormal|elevated|critical(?:\s+(?:low|high))?|trace|positive"
+    r"|negative|pos|neg|labs?|vitals?|signs?|x|no\s+growth|growth|[a-z])?[\W\d_]*",
+    re.IGNORECASE,
+)
 _FOR = re.compile(r"\bfor\s+(?:urine\s+|serum\s+)?$", re.IGNORECASE)
 # The same test's other name in brackets behind it: `ALT (SGPT) 34`.
 _OPENING, _CLOSING = re.compile(r"\s*[(\[]\s*"), re.compile(r"\s*[)\]]")
@@ -64,26 +79,83 @@ def _sentence_start(text: str, line: int, begin: int) -> int:
     return start
 
 
+@dataclass(slots=True)
+class _Note:
+    """One note as it is read; `taken` are the entities that have their results already."""
+
+    text: str
+    ents: tuple[Span, ...]
+    sections: list[Section]
+    taken: set[int] = field(default_factory=set)
+
+
 class Measurements:
     """Adds TEST_VALUE and what belongs to it to tests."""
 
     def __init__(self) -> None:
         self._kb = knowledge_base()
+        self._names: dict[str, str] = {}
+        for term in self._kb.terms.values():
+            if term.category == TEST:
+                for alias in (term.name, *term.aliases, *(a for a in term.exact if len(a) > 2)):
+                    self._names.setdefault(alias.lower(), term.id)
 
     def __call__(self, doc: Doc) -> Doc:
         """Read what stands around each test on its line."""
-        ents = tuple(doc.ents)
-        taken: set[int] = set()
-        for position, ent in enumerate(ents):
-            if ent.label_ != TEST or position in taken:
+        self._settle(doc)
+        # `doc.text` is put together anew each time that it is asked for.
+        note = _Note(doc.text, tuple(doc.ents), doc._.sections)
+        for position, ent in enumerate(note.ents):
+            if ent.label_ != TEST or position in note.taken:
                 continue
             if any(a.type == "TEST_VALUE" for a in ent._.attributes):
                 continue
-            self._read(doc, ents, position, taken)
+            self._read(note, position)
         return doc
 
-    def _read(self, doc: Doc, ents: tuple[Span, ...], position: int, taken: set[int]) -> None:
-        text = doc.text
+    def _settle(self, doc: Doc) -> None:
+        """Name the tests that a model found, and let go of those that are no names.
+
+        A model's span may be longer than the dictionary's name (`urine creatinine`), or a flag.
+        """
+        ents = list(doc.ents)
+        doubtful = [slot for slot, ent in enumerate(ents) if self._is_doubtful(ent)]
+        if not doubtful:
+            return
+        for slot in doubtful:
+            ent = ents[slot]
+            known = self._names.get(_MODIFIERS.sub("", ent.text.lower()).strip())
+            if known is not None:
+                ents[slot] = Span(doc, ent.start, ent.end, label=TEST, kb_id=known)
+            else:
+                ents[slot] = self._named_part(doc, ent) or ent
+        doc.ents = [
+            ent
+            for ent in ents
+            if ent.label_ != TEST or ent.kb_id_ or not _NO_NAME.fullmatch(ent.text)
+        ]
+
+    def _is_doubtful(self, ent: Span) -> bool:
+        """Whether a test's span is not just a name that the dictionary has."""
+        if ent.label_ != TEST:
+            return False
+        if not ent.kb_id_:
+            return True
+        return ent.text[-1].isdigit() and ent.text.lower() not in self._names
+
+    def _named_part(self, doc: Doc, ent: Span) -> Span | None:
+        """The longest name within a model's span that took the result with it: `MCV 72`."""
+        if not _TOOK_RESULT.search(ent.text):
+            return None
+        for length in range(min(len(ent), _MOST_NAME_WORDS), 0, -1):
+            for start in range(ent.start, ent.end - length + 1):
+                known = self._names.get(doc[start : start + length].text.lower())
+                if known is not None:
+                    return Span(doc, start, start + length, label=TEST, kb_id=known)
+        return None
+
+    def _read(self, note: _Note, position: int) -> None:
+        text, ents, taken = note.text, note.ents, note.taken
         ent = ents[position]
         term = self._kb.term(ent.kb_id_)
         if term is not None and term.type == "IMAGING":
@@ -105,7 +177,7 @@ class Measurements:
             values = panels.read_several(text, ents[run[-1]].end_char, end, terms)
             if values:
                 for slot, value in zip(run, values, strict=True):
-                    self._give(doc, ents[slot], self._kb.term(ents[slot].kb_id_), [value], line)
+                    self._give(note, ents[slot], self._kb.term(ents[slot].kb_id_), [value], line)
                 taken.update(run)
                 return
         end = self._end(text, ents, position)
@@ -113,57 +185,57 @@ class Measurements:
         next_is_test = (
             following is not None and following.label_ == TEST and following.start_char == end
         )
-        ahead = self._share_before(doc, ents, position, term, line)
+        ahead = self._share_before(note, ents, position, term, line)
         if ahead:
-            self._give(doc, ent, term, ahead, line)
+            self._give(note, ent, term, ahead, line)
             return
-        specimen = self._specimen(doc, ent)
+        specimen = self._specimen(note, ent)
         found = self._behind(
             text, own_end, without_blood_ranges(term, specimen), end, next_is_test=next_is_test
         )
-        if next_is_test and self._shared(doc, ents, position, found, taken, line):
+        if next_is_test and self._shared(note, ents, position, found, taken, line):
             return
         if not any(a.type == "TEST_VALUE" for a in found):
-            found = self._before(doc, ents, position, term, line)
+            found = self._before(note, ents, position, term, line)
             if found and len(run) > 1 and _FOR.search(text, line, begin):
                 # `negative for ketones and glucose`
                 for slot in run:
                     own = self._kb.term(ents[slot].kb_id_)
-                    self._give(doc, ents[slot], own, list(found), line)
+                    self._give(note, ents[slot], own, list(found), line)
                 taken.update(run)
                 return
-        if not found and len(run) > 1 and self._common(doc, ents, run, taken, line):
+        if not found and len(run) > 1 and self._common(note, ents, run, taken, line):
             return
         if found:
-            self._give(doc, ent, term, found, line)
+            self._give(note, ent, term, found, line)
 
     def _common(
-        self, doc: Doc, ents: tuple[Span, ...], run: list[int], taken: set[int], line: int
+        self, note: _Note, ents: tuple[Span, ...], run: list[int], taken: set[int], line: int
     ) -> bool:
         """`CBC, BMP and LFTs were normal`: the result in words behind a row is that of each."""
         last = ents[run[-1]]
         term = self._kb.term(last.kb_id_)
         if term is not None and term.type == "IMAGING":
             return False
-        end = self._end(doc.text, ents, run[-1])
-        found = self._behind(doc.text, last.end_char, term, end, next_is_test=False)
+        end = self._end(note.text, ents, run[-1])
+        found = self._behind(note.text, last.end_char, term, end, next_is_test=False)
         values = [a for a in found if a.type == "TEST_VALUE" and "concept" in a.value]
         if len(values) != 1:
             return False
         for slot in run:
             own = self._kb.term(ents[slot].kb_id_)
             if own is None or own.type == "LAB":
-                self._give(doc, ents[slot], own, list(found), line)
+                self._give(note, ents[slot], own, list(found), line)
         taken.update(run)
         return True
 
     def _share_before(
-        self, doc: Doc, ents: tuple[Span, ...], position: int, term: Term | None, line: int
+        self, note: _Note, ents: tuple[Span, ...], position: int, term: Term | None, line: int
     ) -> list[Attribute]:
         """`2% neutrophils, 94% lymphocytes`: the percentage before the name of a kind of cell."""
         if term is None or term.type != "LAB" or not term.units or term.units[0].ucum != "%":
             return []
-        text, begin = doc.text, ents[position].start_char
+        text, begin = note.text, ents[position].start_char
         match = _SHARE.search(text, max(line, begin - _SHARE_REACH), begin)
         if match is None or (position and match.start("value") < ents[position - 1].end_char):
             return []
@@ -224,7 +296,7 @@ class Measurements:
 
     def _shared(
         self,
-        doc: Doc,
+        note: _Note,
         ents: tuple[Span, ...],
         position: int,
         found: list[Attribute],
@@ -232,7 +304,7 @@ class Measurements:
         line: int,
     ) -> bool:
         """`UA positive for nitrites and ketones`: the result is that of the tests it names."""
-        text = doc.text
+        text = note.text
         values = [a for a in found if a.type == "TEST_VALUE"]
         if len(values) != 1 or "concept" not in values[0].value:
             return False
@@ -242,7 +314,7 @@ class Measurements:
         slot = position + 1
         while slot < len(ents) and ents[slot].label_ == TEST:
             term = self._kb.term(ents[slot].kb_id_)
-            self._give(doc, ents[slot], term, list(values), line)
+            self._give(note, ents[slot], term, list(values), line)
             taken.add(slot)
             if slot + 1 >= len(ents) or not _JOINED.fullmatch(
                 text, ents[slot].end_char, ents[slot + 1].start_char
@@ -252,12 +324,12 @@ class Measurements:
         return True
 
     def _before(
-        self, doc: Doc, ents: tuple[Span, ...], position: int, term: Term | None, line: int
+        self, note: _Note, ents: tuple[Span, ...], position: int, term: Term | None, line: int
     ) -> list[Attribute]:
         """The result in words that stands before a laboratory test's name."""
         if term is not None and term.type != "LAB":
             return []
-        text, begin = doc.text, ents[position].start_char
+        text, begin = note.text, ents[position].start_char
         limit = max(line, ents[position - 1].end_char if position else 0)
         match = qualitative.before(text, begin, limit)
         offset = max(limit, begin - qualitative._REACH)
@@ -278,10 +350,10 @@ class Measurements:
         return [Attribute("TEST_VALUE", text[slice(*span)], *span, 1.0, content)]
 
     def _give(
-        self, doc: Doc, ent: Span, term: Term | None, found: list[Attribute], line: int
+        self, note: _Note, ent: Span, term: Term | None, found: list[Attribute], line: int
     ) -> None:
         """Complete the results (flag before the name, date of the line, code) and attach them."""
-        text, begin = doc.text, ent.start_char
+        text, begin = note.text, ent.start_char
         results = [a for a in found if a.type == "TEST_VALUE"]
         if any("comparator" in a.value for a in results) and _AIM_WITH_COMPARATOR.search(
             text, max(line, begin - _BEFORE_REACH), begin
@@ -292,7 +364,7 @@ class Measurements:
         dated = heading_date(text, line, begin) if _line_start(text, begin)[1] else None
         if dated is None and sentence > line:
             dated = heading_date(text, sentence, begin)
-        specimen = self._specimen(doc, ent)
+        specimen = self._specimen(note, ent)
         complete: list[Attribute] = []
         for attribute in found:
             if attribute.type != "TEST_VALUE":
@@ -313,12 +385,10 @@ class Measurements:
             ent._.traits = ent._.traits - {NEGATED}
 
     @staticmethod
-    def _specimen(doc: Doc, ent: Span) -> str | None:
-        text, begin = doc.text, ent.start_char
+    def _specimen(note: _Note, ent: Span) -> str | None:
+        text, begin = note.text, ent.start_char
         sentence = _sentence_start(text, _line_start(text, begin)[0], begin)
-        return specimen_before(text, sentence, begin, ent.end_char) or _titled(
-            doc._.sections, begin
-        )
+        return specimen_before(text, sentence, begin, ent.end_char) or _titled(note.sections, begin)
 
 
 def _titled(sections: list[Section], begin: int) -> str | None:

@@ -59,11 +59,12 @@ class AuditGroup:
         # Those that wait for the disk now can wait with nobody any more.
         self._in_flight -= len(waiting)
         try:
-            future = asyncio.wrap_future(self._lake.record_access(records))
+            future = self._lake.record_access(records)
         except Exception as failure:
             self._written(waiting, failure)
             return
-        future.add_done_callback(lambda done: self._written(waiting, done.exception()))
+        wake = asyncio.get_running_loop().call_soon_threadsafe
+        future.add_done_callback(lambda done: wake(self._written, waiting, done.exception()))
 
     def _written(self, waiting: list[asyncio.Future[None]], failure: BaseException | None) -> None:
         self._in_flight += len(waiting)

@@ -26,19 +26,29 @@ _FADING = 0.9
 
 _MOST_KINDS = 1_000
 
+# The clock of a thread is a system call.
+_EACH = 8
+
 
 class LoopCosts:
     """What work of each kind took of late."""
 
     def __init__(self) -> None:
         self._seconds: OrderedDict[Kind, float] = OrderedDict()
+        self._turn = 0
 
     def is_short(self, kind: Kind) -> bool:
         """Did none of this kind take long lately? False for a kind that is not known."""
         return self._seconds.get(kind, SHORT_S) < SHORT_S
 
     def measured(self, kind: Kind, work: Callable[[], R]) -> R:
-        """What `work` gives; how long it took is remembered, also when it fails."""
+        """What `work` gives; how long it took is remembered, also when it fails.
+
+        Of kinds that take far less than others would notice, it is looked at now and then.
+        """
+        self._turn += 1
+        if self._turn % _EACH and self._seconds.get(kind, SHORT_S) < SHORT_S / 4:
+            return work()
         began = time.thread_time()
         try:
             return work()

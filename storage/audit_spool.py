@@ -88,6 +88,7 @@ class SpoolCodec:
     def __init__(self, secret: bytes, lake_id: str) -> None:
         self._secret = secret
         self._lake_id = lake_id.encode()
+        self._last: tuple[str, AESGCM] | None = None
 
     def frame(self, name: str, place: Place, records: Sequence[AuditRecord]) -> bytes:
         """A frame of records, each with its moment, to stand at a place of the file `name`."""
@@ -127,7 +128,12 @@ class SpoolCodec:
             yield Frame(records, place)
 
     def _cipher(self, name: str) -> AESGCM:
-        return AESGCM(hmac.digest(self._secret, name.encode(), "sha256"))
+        # One file after the other.
+        last = self._last
+        if last is None or last[0] != name:
+            key = hmac.digest(self._secret, name.encode(), "sha256")
+            last = self._last = (name, AESGCM(key))
+        return last[1]
 
     def _about(self, name: str, place: Place) -> bytes:
         number = place.frames.to_bytes(8, "big")

@@ -40,7 +40,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -145,6 +145,17 @@ CREATE TABLE search_definition (
 """
 
 
+class Renewals(Protocol):
+    """How often the database was given another file (`storage.elsewhere.Published`)."""
+
+    @property
+    def renewals(self) -> int:
+        """Counted by who puts it there, before anything is written to it."""
+
+    def renewed(self) -> None:
+        """Count one more."""
+
+
 class Database:
     """Opens connections to one `hot.db`; lends them to readers.
 
@@ -165,6 +176,9 @@ class Database:
         self.read_only = read_only
         self.on_renewed: Callable[[], None] | None = None
         """Called when another file was found in the place of the one that was read until then."""
+        self.published: Renewals | None = None
+        """Where processes of one service tell each other that another file was put there."""
+        self._seen_renewals = -1
         self._key = key
         self._keys = keys
         self._idle: list[apsw.Connection] = []
@@ -272,6 +286,8 @@ class Database:
         # Who opens a connection holds the lock shared: no one opens one file with another's log.
         with folder_lock(self.path.with_name("keys")), self._lock:
             database_renewal.put_in_place(self.path)
+            if self.published is not None:
+                self.published.renewed()
             self._key = key
             idle, self._idle = self._idle, []
             self._inode = os.stat(self.path).st_ino
@@ -324,6 +340,11 @@ class Database:
     def _inode_now(self) -> int:
         if self._inode and self._keys is None:
             return self._inode  # It is this process that puts another file there, if any.
+        if self.published is not None and self._keys is not None:
+            seen = self.published.renewals
+            if seen == self._seen_renewals:
+                return self._inode
+            self._seen_renewals = seen
         try:
             return os.stat(self.path).st_ino
         except FileNotFoundError:

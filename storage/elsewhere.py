@@ -8,10 +8,12 @@ where the writer is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
+from zlib import crc32
 
 from storage.audit_record import AuditRecord
 from storage.operations import Prepared
@@ -27,13 +29,21 @@ class NotHere(BaseException):
     """
 
 
-class Published:
-    """How far the process that writes is: three numbers in memory that processes share.
+# Resources share a slot now and then: then one is looked for again that was not touched.
+_SLOTS = 16_384
+_FIRST_SLOT = 5
 
-    Each is one aligned word, written by one process: a reader sees the old or the new.
+IN_ORDER = platform.machine() in ("x86_64", "AMD64")
+"""Whether what one process stores in shared memory is seen in its order by all others."""
+
+
+class Published:
+    """How far the process that writes is, and what it touched: memory that processes share.
+
+    Each number is one aligned word, written by one process: a reader sees the old or the new.
     """
 
-    WORDS = 3
+    WORDS = _FIRST_SLOT + _SLOTS
 
     def __init__(self, words: memoryview) -> None:
         """`words`: `WORDS` signed 64-bit numbers."""
@@ -59,6 +69,38 @@ class Published:
         """Whether all that is committed is in the search index."""
         t = self._words[0]
         return bool(self._words[1] >= t)
+
+    @property
+    def erased_t(self) -> int:
+        """The last commit that erased something."""
+        return int(self._words[3])
+
+    @property
+    def renewals(self) -> int:
+        """How often the database was given another key, and file."""
+        return int(self._words[4])
+
+    def renewed(self) -> None:
+        """Tell that another file is in the place of the database; before anything is written."""
+        self._words[4] += 1
+
+    def slot(self, number: int, id: bytes | str) -> int:
+        """Where is told when a resource, by its type's number and packed id, was touched last."""
+        key = id.encode() if isinstance(id, str) else id
+        return _FIRST_SLOT + (crc32(key, number) & (_SLOTS - 1))
+
+    def touched(self, slot: int) -> int:
+        """The last commit that touched a resource of the slot."""
+        return int(self._words[slot])
+
+    def touch(self, resources: Iterable[tuple[int, bytes | str]], t: int) -> None:
+        """Tell, before a commit is told, what it touched (or a commit before it of its group)."""
+        for number, id in resources:
+            self._words[self.slot(number, id)] = t
+
+    def erased(self, t: int) -> None:
+        """Tell, before a commit is told, that it erased something."""
+        self._words[3] = t
 
     def committed(self, t: int) -> None:
         """Tell a commit."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from schemas.ids import format_instant
 from schemas.outcomes import FhirError
-from storage import audit_trail
+from storage import audit_trail, reading
 from storage.audit_change import of_process, recorder
+from storage.audit_event import number_of
 from storage.audit_record import AuditRecord
 from storage.audit_trail import AuditTrail
 from storage.conditions import Matches
@@ -20,6 +22,7 @@ from storage.elsewhere import Change, NotHere, Numbers, Stored
 from storage.index_queue import await_index
 from storage.lake_upkeep import LakeUpkeep
 from storage.operations import Delete, Operation, Prepared, prepare, stamped_body
+from storage.packed_ids import pack
 from storage.recent_versions import Guard, OvertakenError
 from storage.search_definitions import TYPE as SEARCH_PARAMETER
 from storage.versions import Commit, Version, from_microseconds
@@ -29,7 +32,11 @@ if TYPE_CHECKING:
     from storage.lake import Lake
 
 # Answers to conditions that are kept, see `_find_elsewhere`.
-_FOUND = 10_000
+_FOUND = 1_000
+
+Condition = tuple[str, tuple[tuple[str, str], ...], int]
+Found = tuple[int, Guard, str]
+"""What a condition matched: as of which commit, the guard of that, the one id."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,6 +44,31 @@ _MICROSECOND = timedelta(microseconds=1)
 
 class HandedChanges(LakeUpkeep):
     """What a lake does with prepared changes, on either side."""
+
+    # What it relies on
+
+    def guard(self, version: Version, t: int) -> Guard:
+        """The guard of a version that was read as of commit `t`: that it stays the current one."""
+        type_number = self._terms.id(version.resource_type)
+        return Guard(type_number, t, ids=frozenset({pack(version.id)}))
+
+    def standing(self, resource_type: str, id: str, *, at: int) -> Guard | None:
+        """The guard of there being a resource, as it is as of commit `at`; None when there is none.
+
+        Its body is not read, so nobody's access is recorded.
+        """
+        if number_of(resource_type, id) is not None:  # The audit log keeps what it has.
+            return Guard(self._terms.id(resource_type), at)
+        with self._database.statement() as connection:
+            if not reading.is_current(connection, resource_type, id, at):
+                return None
+        return Guard(self._terms.id(resource_type), at, ids=frozenset({pack(id)}))
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other thread commits in the block: for who was overtaken again and again."""
+        if self._elsewhere is not None:
+            raise NotHere
+        return self._gate.alone()
 
     # Where it is handed over
 
@@ -80,7 +112,7 @@ class HandedChanges(LakeUpkeep):
         begun = elsewhere.begin(Change(prepared, guards, record, definitions))
         future: Future[Commit] = Future()
         future.set_running_or_notify_cancel()
-        begun.add_done_callback(partial(_ended_elsewhere, self, future, prepared, trail))
+        begun.add_done_callback(partial(_ended_elsewhere, self, future, prepared, trail, guards))
         return future
 
     def confirm(self, guards: Sequence[Guard]) -> None:
@@ -110,16 +142,16 @@ class HandedChanges(LakeUpkeep):
         trail = audit_trail.current()
         if trail is not None:
             trail.asked_by((resource_type,), (name for name, _ in params), self.search_params)
-        condition = (resource_type, tuple(params))
+        condition = (resource_type, tuple(params), limit)
         kept = self._found.get(condition)
         if kept is not None:
             t, guard, id = kept
             try:
                 return Matches([cast("Lake", self).read(resource_type, id, at=t)], guard)
             except FhirError:
-                del self._found[condition]
+                self._found.pop(condition, None)
         t, guard, ids = elsewhere.find(resource_type, params, limit)
-        if len(ids) == 1:
+        if len(ids) == 1 < limit:
             if len(self._found) >= _FOUND:
                 self._found.clear()
             self._found[condition] = (t, guard, ids[0])
@@ -203,6 +235,7 @@ def _ended_elsewhere(
     future: Future[Commit],
     prepared: Sequence[Prepared],
     trail: AuditTrail | None,
+    guards: Sequence[Guard],
     begun: Future[Stored],
 ) -> None:
     failure = begun.exception()
@@ -213,7 +246,36 @@ def _ended_elsewhere(
         return
     if trail is not None and prepared:
         trail.changed()
-    future.set_result(_commit(prepared, begun.result()))
+    made = begun.result()
+    _renew(lake._found, guards, prepared, made.t)
+    future.set_result(_commit(prepared, made))
+
+
+def _renew(
+    found: dict[Condition, Found], guards: Sequence[Guard], prepared: Sequence[Prepared], t: int
+) -> None:
+    """Take over that guards held until commit `t`, which stored `prepared`.
+
+    What a guard of long ago is about is not known any more: it counts as overtaken. So answers
+    that are acted upon again and again are made to be of now.
+    """
+    checked = {id(guard) for guard in guards}
+    for condition, (_, guard, match) in list(found.items()) if checked else ():
+        if id(guard) not in checked:
+            continue
+        if any(_concerns(operation, guard) for operation in prepared):
+            found.pop(condition, None)
+        else:
+            found[condition] = (t, replace(guard, since_t=t), match)
+
+
+def _concerns(operation: Prepared, guard: Guard) -> bool:
+    """Whether what was stored may change what was found."""
+    if guard.type_number is None or guard.identifiers is None:
+        return True
+    return operation.key[0] == guard.type_number and (
+        operation.key[1] in guard.ids or not guard.identifiers.isdisjoint(operation.identifiers)
+    )
 
 
 def _commit(prepared: Sequence[Prepared], stored: Stored) -> Commit:

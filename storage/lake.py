@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,10 @@ from storage.audit_record import AuditRecord
 from storage.audit_trail import AuditTrail
 from storage.bulk_export.deletions import Deletion, deletions
 from storage.conditions import Matches
-from storage.elsewhere import NotHere
 from storage.handed_changes import HandedChanges
 from storage.lake_at import LakeAt
 from storage.listing import ListingPage, Question
 from storage.operations import ANY_VERSION, Delete, Operation, Prepared, Put, RefusedError, prepare
-from storage.packed_ids import pack
 from storage.process_trail import recorded
 from storage.query import search
 from storage.query.joins import Evaluation
@@ -219,29 +217,6 @@ class Lake(HandedChanges):
             lambda id, t: self.read(resource_type, id, at=t),
         )
 
-    def guard(self, version: Version, t: int) -> Guard:
-        """The guard of a version that was read as of commit `t`: that it stays the current one."""
-        type_number = self._terms.id(version.resource_type)
-        return Guard(type_number, t, ids=frozenset({pack(version.id)}))
-
-    def standing(self, resource_type: str, id: str, *, at: int) -> Guard | None:
-        """The guard of there being a resource, as it is as of commit `at`; None when there is none.
-
-        Its body is not read, so nobody's access is recorded.
-        """
-        if number_of(resource_type, id) is not None:  # The audit log keeps what it has.
-            return Guard(self._terms.id(resource_type), at)
-        with self._database.statement() as connection:
-            if not reading.is_current(connection, resource_type, id, at):
-                return None
-        return Guard(self._terms.id(resource_type), at, ids=frozenset({pack(id)}))
-
-    def alone(self) -> AbstractContextManager[None]:
-        """No other thread commits in the block: for who was overtaken again and again."""
-        if self._elsewhere is not None:
-            raise NotHere
-        return self._gate.alone()
-
     # Reading
 
     @recorded("read", "R", lists_entities=True)
@@ -251,8 +226,15 @@ class Lake(HandedChanges):
             self._take_in_accesses()
             with self._database.reading() as connection:
                 return self._audit_events.read(connection, id)
+        kept, keep = self._kept, None
+        t = self._at(at)
+        if kept is not None:
+            found = kept.get(resource_type, id, t, audit_trail.current())
+            if found is not None:
+                return found
+            keep = kept.keep if t == self.t else None
         with self._database.statement() as connection:
-            return reading.read(connection, self._bodies, resource_type, id, self._at(at))
+            return reading.read(connection, self._bodies, resource_type, id, t, keep)
 
     @recorded("vread", "R", lists_entities=True)
     def vread(

@@ -26,7 +26,8 @@ from storage.commit import Position
 from storage.commit_gate import CommitGate
 from storage.compaction import Compactor
 from storage.conditions import KnownMatches
-from storage.elsewhere import Elsewhere, NotHere, Published
+from storage.current_versions import CurrentVersions
+from storage.elsewhere import IN_ORDER, Elsewhere, NotHere, Published
 from storage.erase.eraser import Eraser
 from storage.erase.remnants import Remnants
 from storage.flush import Flusher
@@ -90,7 +91,7 @@ class OpenLake:
         self._published = published
         self._elsewhere = elsewhere
         # What conditions matched, see `HandedChanges`: commit, guard, id.
-        self._found: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[int, Guard, str]] = {}
+        self._found: dict[tuple[str, tuple[tuple[str, str], ...], int], tuple[int, Guard, str]] = {}
         self.folder = LakeFolder(path, segments_url)
         self.read_only = read_only
         self._lock: FolderLock | None = None
@@ -122,6 +123,11 @@ class OpenLake:
         self.on_definitions: list[Callable[[], None]] = []
         """Called after search parameters were added, changed or taken away."""
         self._bodies = Bodies(self._terms, self._segments.bodies)
+        if IN_ORDER:
+            self._database.published = self._published
+        self._kept = None
+        if self._published is not None and self._elsewhere is not None:
+            self._kept = CurrentVersions(self._published)
         self._cursors = Cursors(self._keystore.secret("paging cursors"))
         self._audit = AuditLog(self._keystore.secret("audit"), self._keystore.lake_id)
         self._listings = Listings(self._cursors)
@@ -184,9 +190,10 @@ class OpenLake:
             self._accesses.add([opening(audit_trail.current())]).result()
             self._reconcile_definitions()
             if self._published is not None:
+                writer.published = self._published
+                self._published.erased(writer.position.t)
                 self._published.committed(writer.position.t)
                 self._published.indexed(writer.indexed_t)
-                writer.on_indexed = self._published.indexed
             compactor.start()
         except BaseException:
             intake.stop()
@@ -239,6 +246,8 @@ class OpenLake:
         self._listings.clear()
         self.canonicals.clear()
         self._found.clear()
+        if self._kept is not None:
+            self._kept.clear()
         _forget_columns(self._segments.files.place)
 
     def _changing(self) -> Upkeep:

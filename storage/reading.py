@@ -11,7 +11,7 @@ from schemas.ids import is_id
 from schemas.outcomes import FhirError, error
 from storage.packed_ids import pack
 from storage.terms import Terms
-from storage.version_rows import COLUMNS, COLUMNS_AND_BODY, FROM, Bodies
+from storage.version_rows import COLUMNS, COLUMNS_AND_BODY, FROM, Bodies, patients
 from storage.versions import Version
 
 _TYPE = "(SELECT id FROM term WHERE text = ?)"
@@ -39,15 +39,21 @@ def present(read: Callable[P, Version], *args: P.args, **kwargs: P.kwargs) -> Ve
 
 
 def read(
-    connection: apsw.Connection, bodies: Bodies, resource_type: str, id: str, t: int
+    connection: apsw.Connection,
+    bodies: Bodies,
+    resource_type: str,
+    id: str,
+    t: int,
+    keep: Callable[[Version, Sequence[str], int, int], None] | None = None,
 ) -> Version:
     """The version current at `t`. Raises FhirError `not-found` or `deleted`.
 
-    One statement, so the connection need not be in a transaction.
+    One statement, so the connection need not be in a transaction. `keep` is told of the version,
+    its patients, `t` and the number of its type.
     """
     if not is_id(id):
         raise not_found(resource_type, id)
-    rows = connection.execute(_READ, (resource_type, pack(id), t)).fetchall()
+    rows: list[Any] = connection.execute(_READ, (resource_type, pack(id), t)).fetchall()
     if not rows:
         raise not_found(resource_type, id)
     version = bodies.load(connection, rows)[0]
@@ -57,6 +63,8 @@ def read(
             f"{resource_type}/{_shown(id)} was deleted (version {version.version_id}). "
             "Its earlier versions are in its history.",
         )
+    if keep is not None:
+        keep(version, patients(connection, rows), t, rows[0][1])
     return version
 
 

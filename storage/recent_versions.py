@@ -9,7 +9,7 @@ other only where what they write has to do with one another.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 _VERSIONS = 10_000
@@ -67,6 +67,11 @@ class Generation:
         self._ids.update(later._ids)
         self._types.update(later._types)
         self._identifiers.update(later._identifiers)
+
+    @property
+    def resources(self) -> Collection[tuple[int, Id]]:
+        """What they are versions of: number of the type, packed id."""
+        return self._ids.keys()
 
     def overtakes(self, guard: Guard) -> bool:
         """Whether one of them is later than the guard and concerns it."""

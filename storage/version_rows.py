@@ -51,7 +51,7 @@ class Bodies:
         rows = list(rows)
         versions = self._versions(connection, rows)
         if audit_trail.current() is not None:
-            note(versions, _patients(connection, rows))
+            note(versions, patients(connection, rows))
         return versions
 
     def kept(
@@ -114,7 +114,7 @@ def rows_of_versions(connection: apsw.Connection, versions: Sequence[int]) -> li
     return rows
 
 
-def _patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> list[str]:
+def patients(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> list[str]:
     """The patients of rows, each once."""
     if rows and len(rows[0]) > _PATIENT:
         return [unpack(key) for key in {row[_PATIENT] for row in rows} - {None}]

@@ -27,6 +27,7 @@ from storage.checkpoints import Checkpoints
 from storage.commit import Position
 from storage.commit_batch import CommitBatch
 from storage.disk_failures import concerns_disk, is_beyond_repair, naming_damage, refusal, stopped
+from storage.elsewhere import Published
 from storage.index_queue import QUEUED_VERSIONS, IndexQueue
 from storage.operations import Prepared
 from storage.recent_versions import Guard, OvertakenError, RecentVersions
@@ -79,8 +80,8 @@ class Writer:
         self._lock = threading.Lock()
         self._closed = False
         self._failed: str | None = None
-        self.on_indexed: Callable[[int], None] | None = None
-        """Called in the writer's thread when all up to a commit is in the search index."""
+        self.published: Published | None = None
+        """Where other processes are told how far this one is."""
         self._note_indexed()
         self._thread = threading.Thread(target=self._run, name="chartlake-writer", daemon=True)
         self._thread.start()
@@ -317,6 +318,10 @@ class Writer:
             # A commit without versions is an erase (its group has nothing else): nobody may store
             # what was made of something that it took out.
             self.recent.forget(position.t)
+            if self.published is not None:
+                self.published.erased(position.t)
+        if self.published is not None:
+            self.published.touch(batch.fresh.resources, position.t)
         self.recent.add(batch.fresh)
         batch.next_group()
         self.position = position
@@ -453,8 +458,8 @@ class Writer:
     def _note_indexed(self) -> None:
         if not self._index:
             self.indexed_t = self.position.t
-            if self.on_indexed is not None:
-                self.on_indexed(self.indexed_t)
+            if self.published is not None:
+                self.published.indexed(self.indexed_t)
 
 
 def _read_position(connection: apsw.Connection) -> Position:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
+from schemas.outcomes import FhirError
 from service.changes import create, delete, patch, update
 from service.changes.asked import Change, Done
 from service.changes.attempt import Attempt, Locate
@@ -72,11 +73,16 @@ def _decided(
     ingest: Ingest, changes: Sequence[Change], bundle: bool, before: Before | None
 ) -> Attempt:
     attempt = Attempt(ingest, changes, bundle=bundle)
-    for step in attempt.steps:
-        _LOCATE[step.change.method](attempt, step)
-    if bundle:
-        attempt.refuse_overlaps()
-    attempt.complete()
-    if before is not None:
-        before(attempt)
+    try:
+        for step in attempt.steps:
+            _LOCATE[step.change.method](attempt, step)
+        if bundle:
+            attempt.refuse_overlaps()
+        attempt.complete()
+        if before is not None:
+            before(attempt)
+    except FhirError:
+        # It may be refused by what was so a moment ago.
+        ingest.lake.confirm(attempt.guards)
+        raise
     return attempt

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,9 @@ from storage.versions import Commit
 # Pieces of an answer on their way: what a slow client makes this process keep.
 _AHEAD = 4
 
+# For what waits: for the index, for a search, for a large commit.
+_THREADS = 8
+
 # Larger changes are read and begun in a thread: they would hold up the event loop.
 _LARGE_BYTES = 131_072
 
@@ -37,6 +41,9 @@ class FrontLink:
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._answers: dict[int, _Answer] = {}
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_THREADS, "chartlake-front")
+        self._ready: list[tuple[int, int, bytes]] = []
         self.is_lost = False
 
     def _received(self, kind: int, stream: int, payload: bytes) -> None:
@@ -64,6 +71,7 @@ class FrontLink:
 
     def _lost(self) -> None:
         self.is_lost = True
+        self._threads.shutdown(wait=False)
         for answer in self._answers.values():
             answer.received(frames.GONE, b"")
 
@@ -79,7 +87,7 @@ class FrontLink:
                 if begun is None:
                     self._in_thread(stream, kind, partial(_commit, lake, change))
                 else:
-                    begun.add_done_callback(partial(self._committed, stream))
+                    begun.add_done_callback(partial(self._done, stream, kind))
             else:
                 work = partial(_WORK[kind], lake)
                 self._in_thread(stream, kind, lambda: work(messages.argument_of(payload)))
@@ -87,31 +95,30 @@ class FrontLink:
             self.link.send(frames.FAILURE, stream, messages.failure(failed))
 
     def _in_thread(self, stream: int, kind: int, work: Callable[[], Any]) -> None:
-        task = self._loop.run_in_executor(None, work)
-        task.add_done_callback(partial(self._done, stream, kind))
+        self._threads.submit(work).add_done_callback(partial(self._done, stream, kind))
 
-    def _done(self, stream: int, kind: int, done: asyncio.Future[Any]) -> None:
-        if self.is_lost:
-            done.exception()
-            return
+    def _done(self, stream: int, kind: int, done: Future[Any]) -> None:
+        """In the thread that did it: of the lake's writer, or one of ours."""
         failed = done.exception()
         if failed is None:
-            self.link.send(frames.RESULT, stream, messages.result(kind, done.result()))
-        else:
-            self.link.send(frames.FAILURE, stream, messages.failure(failed))
-
-    def _committed(self, stream: int, done: Future[Commit]) -> None:
-        """In the thread of the lake's writer."""
-        failed = done.exception()
-        if failed is None:
-            answer = frames.RESULT, stream, messages.result(messages.COMMIT, stored(done.result()))
+            found = done.result()
+            value = stored(found) if isinstance(found, Commit) else found
+            answer = frames.RESULT, stream, messages.result(kind, value)
         else:
             answer = frames.FAILURE, stream, messages.failure(failed)
-        self._loop.call_soon_threadsafe(self._told, *answer)
+        # Those of one commit come one after the other, and wake the event loop once.
+        with self._lock:
+            self._ready.append(answer)
+            if len(self._ready) > 1:
+                return
+        self._loop.call_soon_threadsafe(self._tell)
 
-    def _told(self, kind: int, stream: int, payload: bytes) -> None:
+    def _tell(self) -> None:
+        with self._lock:
+            ready, self._ready = self._ready, []
         if not self.is_lost:
-            self.link.send(kind, stream, payload)
+            for kind, stream, payload in ready:
+                self.link.send(kind, stream, payload)
 
 
 def _commit(lake: Lake, change: Change) -> Stored:

@@ -185,3 +185,18 @@ def test_codes_by_specimen_and_unit_are_known(shared_data: Path) -> None:
     used = {row[2] for row in rows("unit_codes.tsv", 4)}
     used |= {row[2] for row in rows("specimen_codes.tsv", 5)}
     assert used - known == set()
+
+
+def test_a_models_span_that_took_the_result_is_cut_to_the_name() -> None:
+    from spacy.tokens import Span
+
+    from nlp.pipeline import NlpConfig, build
+
+    nlp = build(NlpConfig(ner_model="none"))
+    doc = nlp.make_doc("MCV 72 (L)")
+    doc.ents = [Span(doc, 0, 2, label="TEST"), Span(doc, 3, 4, label="TEST")]
+    for name in ("sections", "sentences", "measurements"):
+        doc = nlp.get_pipe(name)(doc)
+    (ent,) = doc.ents
+    assert (ent.text, ent.kb_id_) == ("MCV", "test:mean corpuscular volume")
+    assert [a.text for a in ent._.attributes] == ["72", "L"]

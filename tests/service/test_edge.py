@@ -399,7 +399,7 @@ def test_beyond_the_bound_requests_are_refused_at_once(serve: Callable[..., Serv
     one.app.edge.overload._counts[0] = 0
     for _ in range(3):
         assert one.http.get("/fhir/metadata").status_code == 200
-    assert one.app.edge.overload._under_way == 0
+    assert one.app.edge.overload._counts[0] == 0
 
 
 def test_web_pages_of_other_sites_are_let_in_by_a_setting_only(

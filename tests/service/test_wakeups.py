@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 
-from service.wakeups import result_of
+from service.wakeups import call_in, result_of
 
 
 def test_all_results_arrive_whoever_is_faster() -> None:
@@ -69,6 +72,33 @@ def test_failures_and_who_gave_up() -> None:
     asyncio.run(run())
 
 
+def test_calls_are_in_order_and_one_that_fails_stops_no_other() -> None:
+    async def run() -> tuple[list[int], list[str]]:
+        loop = asyncio.get_running_loop()
+        told: list[str] = []
+        loop.set_exception_handler(lambda _loop, context: told.append(str(context["exception"])))
+        done: list[int] = []
+
+        def call(number: int) -> None:
+            if number == 3:
+                raise ValueError("three")
+            done.append(number)
+
+        def ask() -> None:
+            for number in range(10):
+                call_in(loop, partial(call, number))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        async with asyncio.timeout(20):
+            while len(done) < 9:
+                await asyncio.sleep(0)
+        thread.join()
+        return done, told
+
+    assert asyncio.run(run()) == ([0, 1, 2, 4, 5, 6, 7, 8, 9], ["three"])
+
+
 def test_a_loop_that_is_closed_is_left_alone() -> None:
     late: Future[None] = Future()
 
@@ -79,3 +109,19 @@ def test_a_loop_that_is_closed_is_left_alone() -> None:
 
     asyncio.run(run())
     late.set_result(None)
+
+
+def test_loops_are_not_kept() -> None:
+    gone: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        gone.append(weakref.ref(loop))
+        future: Future[None] = Future()
+        threading.Thread(target=lambda: future.set_result(None)).start()
+        await result_of(future)
+        call_in(loop, partial(len, ()))
+
+    asyncio.run(run())
+    gc.collect()
+    assert gone[0]() is None
