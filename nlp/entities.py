@@ -18,6 +18,7 @@ from nlp.joining import Candidate, joined, longest
 from nlp.mention import MEDICATION
 from nlp.model_entities import MODEL_SPANS
 from nlp.sections import OTHER, Section
+from nlp.senses import senses
 from nlp.terminology import Term, knowledge_base
 from nlp.vocabulary import Vocabulary
 
@@ -48,9 +49,10 @@ class Entities:
                 long_term = self._vocabulary.term_of(defined[short.text])
                 if long_term is not None:
                     candidates.append(_candidate(short.start, short.end, long_term))
-        candidates = _without_drug_allergies(doc, candidates)
+        drugs = {(c.start, c.end) for c in candidates if c.label == MEDICATION}
+        candidates = _without_drug_allergies(doc, candidates, drugs)
         named = longest([c for c in candidates if not _in_header(doc[c.start].idx, headers)])
-        read = self._of_model(doc, defined)
+        read = _without_drug_allergies(doc, self._of_model(doc, defined), drugs)
         found = longest([c for c in read if not _in_header(doc[c.start].idx, headers)])
         doc.ents = self._spans(doc, joined(named, found))
         return doc
@@ -58,7 +60,10 @@ class Entities:
     def _of_model(self, doc: Doc, defined: Container[str]) -> list[Candidate]:
         """The model's spans, with the concept that they name."""
         found = []
-        for span in doc.spans.get(MODEL_SPANS, ()):
+        for whole in doc.spans.get(MODEL_SPANS, ()):
+            span = self._trimmed(doc, whole)
+            if span is None:
+                continue
             if not ambiguity.is_meant(
                 doc.text, span.start_char, span.end_char, span.label_, exact=False
             ):
@@ -67,6 +72,23 @@ class Entities:
             concept = named.id if named is not None else ""
             found.append(Candidate(span.start, span.end, span.label_, concept, span._.score))
         return found
+
+    def _trimmed(self, doc: Doc, span: Span) -> Span | None:
+        """What a model's span names: `asthma` of `asthma symptoms`; None where that is nothing.
+
+        `Tetanus UTD` is a vaccination. A short form of several meanings is the dictionary's to
+        decide: where it has not, the model cannot know either.
+        """
+        last = span[-1].lower_
+        if last == "utd" or span.text in senses():
+            return None
+        if last in _OF_AN_ILLNESS and len(span) > 1:
+            rest = doc[span.start : span.end - 1]
+            if self._vocabulary.readings(rest)[0]:
+                named = Span(doc, span.start, span.end - 1, label=span.label_)
+                named._.score = span._.score
+                return named
+        return span
 
     def _named(self, doc: Doc, span: Span, defined: Container[str]) -> Term | None:
         """The term that a model's span names there; None also where its meaning is uncertain."""
@@ -101,12 +123,14 @@ def section_at(sections: list[Section], offset: int) -> str | None:
     return sections[slot].category if slot >= 0 else None
 
 
+_OF_AN_ILLNESS = frozenset(("symptoms", "symptom", "signs", "sign"))
 _ALLERGY = frozenset(("allergy", "allergies", "hypersensitivity"))
 
 
-def _without_drug_allergies(doc: Doc, candidates: list[Candidate]) -> list[Candidate]:
+def _without_drug_allergies(
+    doc: Doc, candidates: list[Candidate], drugs: Container[tuple[int, int]]
+) -> list[Candidate]:
     """`penicillin allergy` is read as the drug and the word, so that the allergen is coded."""
-    drugs = {(start, end) for start, end, label, _, _ in candidates if label == MEDICATION}
     return [
         candidate
         for candidate in candidates

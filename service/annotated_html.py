@@ -73,9 +73,8 @@ def annotated_html(text: str, findings: dict[str, Any], *, title: str = "note") 
 
 
 def _notices(findings: dict[str, Any]) -> Iterator[str]:
-    status = findings.get("status")
-    if status not in (None, "read"):
-        yield f"This text was not read: {status}"
+    for flag in findings.get("flags", ()):
+        yield f"This text was not read: {flag} ({findings.get('language')})"
 
 
 def _marked(text: str, entities: list[Entity]) -> Iterator[str]:

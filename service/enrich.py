@@ -46,6 +46,7 @@ CURSOR = "nlp"
 REREAD_CURSOR, REREAD_UNTIL = "nlp-reread", "nlp-reread-until"
 _RECORD = AuditRecord("E", "nlp", "system:nlp")
 _POLL_S = 0.1
+_RELOAD_S, _RELOAD_MOST_S = 5.0, 300.0
 _ATTEMPTS = 2
 _WINDOW = 64
 _REMEMBERED_NOTES = 64
@@ -122,10 +123,13 @@ class Enricher:
 
     # What clients ask
 
-    async def annotate(self, text: str) -> list[Resource]:
-        """Mentions of `text`. Raises `not-supported` where the NLP is off, `timeout`."""
+    async def annotate(self, text: str) -> Resource:
+        """Mentions of `text`, its language, and why it was not read (`note_reader.reading`).
+
+        Raises `not-supported` where the NLP is off, `timeout`.
+        """
         self.require()
-        future = asyncio.wrap_future(self._asked.submit(note_reader.mentions, text))
+        future = asyncio.wrap_future(self._asked.submit(note_reader.reading, text))
         try:
             return await asyncio.wait_for(future, self._asked_timeout_s())
         except (TimeoutError, BrokenProcessPool):
@@ -142,6 +146,8 @@ class Enricher:
             "state": state,
             "pipeline": self.pipeline,
         }
+        if state == "failed" and (failure := failure_of(self.lake, note)) is not None:
+            found["reason"] = failure.resource()["outcomeDesc"].rpartition(": ")[2]
         if state == "done":
             found["entities"] = self._mentions_of(note)
             derived = list(derived_from(self.lake, note.id))
@@ -253,7 +259,7 @@ class Enricher:
             return self._mentions.get(key, [])
         try:
             future = self._asked.submit(note_reader.read, *call)
-            mentions, _ = future.result(timeout=self._asked_timeout_s())
+            mentions, _, _ = future.result(timeout=self._asked_timeout_s())
         except (TimeoutError, BrokenProcessPool, CancelledError):
             self._asked.kill()
             raise _too_long() from None
@@ -288,6 +294,7 @@ class Enricher:
                     self._stop.wait(1)
 
     def _load(self) -> None:
+        pause_s = _RELOAD_S
         while not self._stop.is_set():
             try:
                 self.pipeline = self._pool.load()
@@ -298,7 +305,9 @@ class Enricher:
                 if not self._stop.is_set():
                     self.state = "failed"
                     log.error("the note reader does not load: %s", type(failure).__name__)
-                    self._stop.wait(5)
+                    # Each try costs seconds of the processors that answer requests.
+                    self._stop.wait(pause_s)
+                    pause_s = min(2 * pause_s, _RELOAD_MOST_S)
 
     def _step(self) -> bool:
         """Fetch, begin and finish what can be; False when there was nothing to do."""
@@ -370,12 +379,15 @@ class Enricher:
                 self._break(reading, "TimeoutError")
             return
         try:
-            mentions, resources = future.result()
+            mentions, resources, reason = future.result()
         except (BrokenProcessPool, CancelledError) as failure:
             self._break(reading, type(failure).__name__)
             return
         except Exception as failure:
             self._fail(reading, type(failure).__name__)
+            return
+        if reason:
+            self._fail(reading, reason)
             return
         self.rate.read(reading.characters)
         self._remember(reading.note, mentions)

@@ -35,20 +35,30 @@ def ready() -> str:
 
 def read(
     texts: list[str], source: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Mentions of all texts of a note as JSON objects, and the resources made of them.
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """Mentions of all texts of a note as JSON objects, the resources made of them, and why not.
 
-    `source`: the fields of `nlp.to_fhir.NoteSource`.
+    `source`: the fields of `nlp.to_fhir.NoteSource`. The last is empty, or says why no text of the
+    note was read, such as `language-not-supported (es)`.
     """
     from nlp.to_fhir import NoteSource, to_resources
 
-    mentions = [mention for text in texts for mention in _loaded().annotate(text)]
-    return [mention.to_dict() for mention in mentions], to_resources(mentions, NoteSource(**source))
+    readings = [_loaded().read(text) for text in texts]
+    refused = [f"{flag} ({one.language})" for one in readings for flag in one.flags]
+    reason = refused[0] if len(refused) == len(readings) and refused else ""
+    mentions = [mention for one in readings for mention in one.mentions]
+    resources = to_resources(mentions, NoteSource(**source))
+    return [mention.to_dict() for mention in mentions], resources, reason
 
 
-def mentions(text: str) -> list[dict[str, Any]]:
-    """Mentions of one text as JSON objects."""
-    return [mention.to_dict() for mention in _loaded().annotate(text)]
+def reading(text: str) -> dict[str, Any]:
+    """What `POST /nlp/annotate` answers for one text, but the pipeline."""
+    found = _loaded().read(text)
+    return {
+        "entities": [mention.to_dict() for mention in found.mentions],
+        "language": found.language,
+        "flags": list(found.flags),
+    }
 
 
 def _loaded() -> Annotator:

@@ -40,8 +40,12 @@ def run(arguments: argparse.Namespace) -> None:
     config = NlpConfig(terminology=str(settings.terminology_path))
     model = arguments.model or settings.nlp_model
     annotator = Annotator.load(replace(config, ner_model=model) if model else config)
-    mentions = [mention.to_dict() for mention in annotator.annotate(text)]
-    answer = {"entities": mentions, "pipeline": PIPELINE_VERSION}
+    reading = annotator.read(text)
+    mentions = [mention.to_dict() for mention in reading.mentions]
+    about = {"language": reading.language, "flags": list(reading.flags)}
+    answer = {"entities": mentions, **about, "pipeline": PIPELINE_VERSION}
+    for flag in reading.flags:
+        print(f"chartlake: {flag} ({reading.language}): the text was not read", file=sys.stderr)
     if arguments.json:
         print(json.dumps(answer, indent=2, default=str, ensure_ascii=False))
     elif arguments.html:

@@ -25,7 +25,7 @@ Wait = Annotated[int, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait fo
 def note_findings(id: str, ctx: Ctx, wait: Wait = 0) -> Response:
     """State of the note's reading, the mentions in its text, and the resources made of them.
 
-    `state` is pending, done, failed, unread (no readable text) or off.
+    `state` is pending, done, failed (with the `reason`), unread (no readable text) or off.
     """
     return fhir_resource(as_parameters(plain_findings(id, ctx, wait)))
 
@@ -44,4 +44,4 @@ async def annotate(request: Request, ctx: Ctx) -> dict[str, Any]:
         raise error("unsupported-media", "Send the note as text/plain.")
     body = await read_limited(request, ctx.settings.max_note_bytes)
     text = text_of(body, charset)
-    return {"entities": await ctx.enricher.annotate(text), "pipeline": ctx.enricher.pipeline}
+    return {**await ctx.enricher.annotate(text), "pipeline": ctx.enricher.pipeline}

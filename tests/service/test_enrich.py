@@ -40,7 +40,9 @@ class ScriptedPool(NotePool):
         if isinstance(answer, Exception):
             future.set_exception(answer)
         elif answer is not None:
-            future.set_result(([], derived(answer, source)))
+            future.set_result(
+                ([], [], answer) if isinstance(answer, str) else ([], derived(answer, source), "")
+            )
         return future
 
     def kill(self) -> None:
@@ -314,3 +316,17 @@ def test_rereading_goes_on_after_a_stop_and_new_notes_go_first(enricher: Enriche
     assert sorted(pool(enricher).calls[1:]) == sorted(f"note {i}" for i in range(30))
     assert again.rereading() == 0
     assert again.rate.notes == 31
+
+
+def test_a_note_in_another_language_says_so(enricher: Enricher) -> None:
+    lake = enricher.lake
+    pool(enricher).script = {"english": [condition("c1", "gout")], "espanol": "not-supported (es)"}
+    lake.transact([note("english")])
+    enricher.start()
+    assert enricher.catch_up(20)
+    lake.transact([note("espanol")])
+    assert enricher.catch_up(20)
+    assert conditions(lake) == []
+    found = enricher.findings(lake.read("DocumentReference", "n"))
+    assert (found["state"], found["reason"]) == ("failed", "not-supported (es)")
+    assert [described(*letter)["reason"] for letter in dead_letters(lake)] == ["not-supported (es)"]

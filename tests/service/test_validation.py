@@ -147,7 +147,7 @@ def test_minimal_takes_malformed_notes(opened: Open, note: Json) -> None:
     response = put(client, {"resourceType": "DocumentReference", "id": "n", **note})
     assert response.headers[ISSUES] == "true"
     context = client.app.state.context  # type: ignore[attr-defined]
-    assert context.enricher._call(context.lake.read("DocumentReference", "n")) is None
+    assert context.enricher._source(context.lake.read("DocumentReference", "n")) is None
 
 
 def test_in_bundles_the_entry_is_named(opened: Open) -> None:
