@@ -8,7 +8,7 @@ DATA ?= data
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test clients lint types imports format bench clean
+.PHONY: help install demo serve test clients lint types imports format train bench clean
 
 help: ## list every target
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ types: $(STAMP) ## check types
 format: $(STAMP) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+train: $(STAMP) ## rebuild the NLP's weights from the corpora in CHARTLAKE_DATA (an hour on two cores)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	$(BIN)/chartlake nlp train
 
 bench: $(STAMP) ## run every benchmark (bench/README.md)
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -23,6 +23,9 @@ from service.settings import Settings, check_exposure
 from service.workers.part import Secrets
 from service.workers.supervisor import Supervisor
 
+# Of their own accord: each takes some 50 MB, and one process stores for all of them.
+_MOST_FRONTS = 8
+
 
 def serve(settings: Settings) -> None:
     """Serve until interrupted. Raises `SettingError` or `FhirError` before anything is served."""
@@ -59,8 +62,10 @@ def serve(settings: Settings) -> None:
 
 
 def workers_of(settings: Settings) -> int:
-    """How many processes answer: the setting `workers`; 0 stands for one a core."""
-    return settings.workers or len(os.sched_getaffinity(0))
+    """How many processes answer: the setting `workers`; 0 stands for one a core, at most 8."""
+    if not hasattr(os, "sched_getaffinity"):
+        return settings.workers or 1  # Several are tried on Linux.
+    return settings.workers or min(len(os.sched_getaffinity(0)), _MOST_FRONTS)
 
 
 def _announce(settings: Settings, address: tuple[Any, ...]) -> None:

@@ -51,9 +51,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "workers",
-        1,
-        "Processes that answer requests, beside the one that writes; 0: one a core. 1: one process "
-        "does it all. See `docs/many_processes.md`.",
+        0,
+        "Processes that answer requests, beside the one that writes; 0: one a core, at most 8. 1: "
+        "one process does it all. See `docs/many_processes.md`.",
     ),
     Setting("host", "127.0.0.1", "Address to listen on; off loopback only with `api_token_file`."),
     Setting("port", 8080, "TCP port to listen on; 0 picks a free one."),

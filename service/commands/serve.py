@@ -21,7 +21,7 @@ def register(commands: Any) -> None:
         "--read-only", action="store_true", help="answer reads beside the service that writes"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that answer (default: 1; 0: one a core)"
+        "--workers", type=int, metavar="N", help="processes that answer (default: one a core)"
     )
     parser.set_defaults(run=run)
 

@@ -26,7 +26,7 @@ Start = Callable[..., Service]
 def pair(start_service: Start) -> tuple[Service, Service]:
     """A service that writes and one that reads the same folder."""
     writing = start_service("lake", "--no-nlp")
-    return writing, start_service("lake", "--read-only")
+    return writing, start_service("lake", "--read-only", "--workers", "1")
 
 
 def files(path: Path) -> set[str]:
@@ -139,7 +139,7 @@ def test_reads_wait_for_the_writer_to_come_back(pair: tuple[Service, Service]) -
 def test_what_cannot_be_recorded_is_not_answered(start_service: Start) -> None:
     writing = start_service("lake", "--no-nlp")
     id = writing.patient()
-    reading = start_service("lake", "--read-only")
+    reading = start_service("lake", "--read-only", "--workers", "1")
     spool = writing.data / "audit-spool"
     moved = spool.rename(writing.data / "away")
     spool.write_bytes(b"")  # no folder; root may write in any
@@ -151,14 +151,26 @@ def test_what_cannot_be_recorded_is_not_answered(start_service: Start) -> None:
     assert len(awaited(writing, 1, patient=id, subtype="read")) == 1
     spool.rename(moved)
     spool.write_bytes(b"")
-    command = [sys.executable, "-m", "service.cli", "serve", "--read-only", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "service.cli",
+        "serve",
+        "--read-only",
+        "--workers",
+        "1",
+        "--port",
+        "0",
+    ]
     refused = subprocess.run(
         [*command, "--data", str(writing.data)], check=False, capture_output=True, text=True
     )
     assert refused.returncode == 1
     assert "unaudited_reads" in refused.stderr.splitlines()[-1]
     assert "Traceback" not in refused.stderr
-    without = start_service("lake", "--read-only", CHARTLAKE_UNAUDITED_READS="true")
+    without = start_service(
+        "lake", "--read-only", "--workers", "1", CHARTLAKE_UNAUDITED_READS="true"
+    )
     assert without.http.get(f"/fhir/Patient/{id}").status_code == 200
 
 
