@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas.outcomes import FhirError, operation_outcome
 from service.errors import unexpected
-from storage.jobs import COMPLETED, FAILED, RUNNING, Job, JobCancelled, Jobs
+from storage.jobs import CANCELLED, COMPLETED, FAILED, RUNNING, Job, JobCancelled, Jobs
 
 log = logging.getLogger("chartlake.jobs")
 
@@ -48,12 +48,14 @@ class Handler:
     """What does the jobs of a kind, and how its result is told as a FHIR resource.
 
     `run` returns the result (JSON) or raises FhirError (the job failed), `Postponed` or
-    `Interrupted`. `finished(job)` is called once a job is completed or has failed.
+    `Interrupted`. `finished(job)` is called once a job is completed or has failed; `cancelled(job)`
+    when it was cancelled while it waited for its next turn, so that `run` is not called any more.
     """
 
     run: Run
     body: Callable[[Job], dict[str, Any]]
     finished: Callable[[Job], None] = lambda _job: None
+    cancelled: Callable[[Job], None] = lambda _job: None
 
 
 class JobRunner:
@@ -120,9 +122,11 @@ class JobRunner:
 
     def _one(self, id: str) -> None:
         job = self.jobs.get(id)
+        handler = self.handlers[job.kind]
+        if job.state == CANCELLED:
+            handler.cancelled(job)
         if job.is_finished:
             return
-        handler = self.handlers[job.kind]
         try:
             job = self.jobs.update(id, state=RUNNING)
             result = handler.run(job, self._stopping.is_set)

@@ -324,7 +324,9 @@ class Database:
                 connection.close()
         # While it is opened, no other file may take the place of the one that it is of.
         with folder_lock(self.path.with_name("keys"), shared=True):
-            inode = self._inode_now()
+            # Only what is looked at under the lock above is taken note of: there the idle
+            # connections to the file before it are given up.
+            inode = self._inode if self._is_put_here else self._inode_of_file()
             with disk_failures.naming_damage():
                 connection = self._connect(writable=False)
         connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
@@ -337,14 +339,23 @@ class Database:
                 return
         connection.close()
 
+    @property
+    def _is_put_here(self) -> bool:
+        """Whether it is this process that puts another file there, if any."""
+        return bool(self._inode) and self._keys is None
+
     def _inode_now(self) -> int:
-        if self._inode and self._keys is None:
-            return self._inode  # It is this process that puts another file there, if any.
+        """The inode of the file that is to be read; asked with the lock held."""
+        if self._is_put_here:
+            return self._inode
         if self.published is not None and self._keys is not None:
             seen = self.published.renewals
             if seen == self._seen_renewals:
                 return self._inode
             self._seen_renewals = seen
+        return self._inode_of_file()
+
+    def _inode_of_file(self) -> int:
         try:
             return os.stat(self.path).st_ino
         except FileNotFoundError:

@@ -402,6 +402,11 @@ class Writer:
         """A step of emptying the index queue, when it is long or there is nothing else to do."""
         if self._failed is not None or time.monotonic() < self._empty_after:
             return
+        if len(self._references) >= QUEUED:
+            # Under a load the index has always something to do: they must not wait for its end.
+            self._store_references(idle=False)
+            if time.monotonic() < self._empty_after:
+                return
         if self._emptying is None:
             late = time.monotonic() - self._waiting_since > _LAG_S
             if not self._index or not (idle or late or len(self._index) >= QUEUED_VERSIONS):

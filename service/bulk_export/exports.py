@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from storage.audit_trail import AuditTrail
 from storage.bulk_export.content import Content, Represent, Selection
 from storage.bulk_export.export_files import ExportFiles, new_export_key
 from storage.bulk_export.output import ExportedFile, NdjsonOutput
-from storage.jobs import CANCELLED, COMPLETED, FAILED, VALUES, Job, JobCancelled
+from storage.jobs import CANCELLED, COMPLETED, FAILED, VALUES, Job
 from storage.lake import Lake, LakeAt
 from storage.listing import all_pages
 
@@ -64,7 +64,9 @@ class Exports:
 
     def handler(self) -> Handler:
         """What the job runner does with exports."""
-        return Handler(self._run, lambda job: dict(job.result or {}))
+        return Handler(
+            self._run, lambda job: dict(job.result or {}), cancelled=lambda job: self._drop(job.id)
+        )
 
     def start(self) -> None:
         """Remove what expired, now and from time to time."""
@@ -158,6 +160,8 @@ class Exports:
             writing = self._running[job.id] = _Writing(self._lake, job, self._files)
         over, told = time.monotonic() + TURN_S, 0.0
         try:
+            if self._lake.erasures_since(job.request["t"]):
+                raise _erased()  # What is written already may hold what is gone.
             for text in writing.steps:
                 if stopping():
                     raise Interrupted
@@ -172,14 +176,22 @@ class Exports:
         except Postponed:
             raise
         except BaseException as failure:
-            self._running.pop(job.id, None)
-            if isinstance(failure, JobCancelled | FhirError):
-                self._files.remove(job.id)
+            if isinstance(failure, Interrupted):
+                self._running.pop(job.id, None)
+            else:
+                self._drop(job.id)
             raise
         self._running.pop(job.id, None)
         return writing.result()
 
     # Going
+
+    def _drop(self, id: str) -> None:
+        """Let go of an export that will not be finished: of what it has in hand, and its files."""
+        writing = self._running.pop(id, None)
+        if writing is not None:
+            writing.steps.close()
+        self._files.remove(id)
 
     def _remove(self, id: str) -> None:
         self._lake.jobs.remove(id)  # The key first: without it the files are noise.
@@ -210,7 +222,9 @@ class Exports:
         for id in self._files.exports():
             try:
                 self._lake.jobs.get(id)
-            except FhirError:
+            except FhirError as failure:
+                if failure.category != "not-found":
+                    raise
                 self._files.remove(id)
 
 
@@ -239,7 +253,7 @@ class _Writing:
             **{name: [one.stored() for one in files] for name, files in self._written.items()},
         }
 
-    def _steps(self) -> Iterator[str]:
+    def _steps(self) -> Generator[str, None, None]:
         request, view = self._request, self._view
         # What is read here is counted below; that it was looked for is no access of its own.
         with AuditTrail("", EXPORT, "E", lists_entities=False).active():

@@ -51,8 +51,11 @@ def group_members(view: LakeAt, group: str | None) -> set[str]:
                 version = present(view.read, "Group", id)
             if version is None:
                 continue
-            for member in version.resource().get("member", []):
-                text = member.get("entity", {}).get("reference")
+            # What was stored at the level `minimal` may have any shape.
+            members = version.resource().get("member")
+            for member in members if isinstance(members, list) else ():
+                entity = member.get("entity") if isinstance(member, dict) else None
+                text = entity.get("reference") if isinstance(entity, dict) else None
                 if not isinstance(text, str) or not _is_current(member, now_us):
                     continue
                 parsed = parse_reference(text)

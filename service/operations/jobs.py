@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from schemas.outcomes import Issue, error, operation_outcome
 from schemas.parse import canonical_bytes
+from service.bulk_export.exports import EXPORT
 from service.context import Context, Ctx
 from service.errors import FHIR_JSON, STATUS
 from service.responses import fhir_resource
@@ -64,6 +65,8 @@ def progress_text(job: Job) -> str:
 
 def _known(ctx: Context, id: str) -> Job:
     job = ctx.lake.jobs.get(id)
+    if job.kind == EXPORT:  # They are of who asked for them: see `service.operations.export`.
+        raise error("not-found", f"There is no job {job.id}.")
     if job.state == CANCELLED:
         raise error("not-found", f"The job {job.id} was cancelled.")
     return job

@@ -99,13 +99,16 @@ class Kept:
         self._receive = receive
         self._is_form = scope["method"] == "POST" and scope["path"].endswith(_SEARCH)
         self._read: list[Message] = []
+        self._whole = False
 
     async def receive(self) -> Message:
         """ASGI, for who looks first. Raises `NotHere` for a form that names the log."""
         message = await self._receive()
-        if message["type"] == "http.request" and (message.get("body") or not self._read):
+        if message["type"] == "http.request" and not self._whole:
+            # Its end too, though it may be empty: who reads again would wait for it for ever.
             self._read.append(message)
-            if self._is_form and not message.get("more_body"):
+            self._whole = not message.get("more_body")
+            if self._is_form and self._whole:
                 form = b"".join(one.get("body", b"") for one in self._read)
                 if _names_log(form):
                     raise NotHere

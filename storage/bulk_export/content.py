@@ -406,10 +406,19 @@ def _latest(found: Iterable[tuple[str, bytes, set[tuple[str, str]]]]) -> set[str
     """The ids of the Provenances that are the last of some resource."""
     last: dict[tuple[str, str], tuple[int, str]] = {}
     for id, body, keys in found:
-        recorded_us = date_range(parse_resource(body)["recorded"])[0]
+        recorded_us = _recorded_us(body)
         for key in keys:
             last[key] = max(last.get(key, (MIN_US, "")), (recorded_us, id))
     return {id for _, id in last.values()}
+
+
+def _recorded_us(body: bytes) -> int:
+    """When a Provenance was recorded; before all others where it does not say so in R4's form."""
+    text = parse_resource(body).get("recorded")
+    try:
+        return date_range(text)[0] if isinstance(text, str) else MIN_US
+    except ValueError:
+        return MIN_US
 
 
 def _as_view(resource_type: str, table: pa.Table, names: Sequence[str]) -> pa.Table:

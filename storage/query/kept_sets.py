@@ -14,6 +14,9 @@ from storage.index.membership import TextSet
 # Ids kept in all sets together: some 60 bytes each.
 _KEPT_IDS = 500_000
 
+MOST_NUMBERS = 8 * (_KEPT_IDS - 1)
+"""In an array; a longer one is not kept."""
+
 
 class KeptSets:
     """Sets of ids by what was asked, as of which commit; the oldest go first."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from schemas.outcomes import FhirError, Issue, error
-from storage.query import patient_order
+from storage.query import kept_sets, patient_order
 from storage.query.include import included
 from storage.query.joins import Evaluation
 from storage.query.matches import Matches
@@ -25,6 +25,9 @@ _KEPT_FROM = 1_000
 
 # In the place of an order that is worked out when it is asked for again.
 _SEEN = np.zeros(0, np.int64)
+
+# In the place of one that is too long to be kept: a page of it is worked out by itself each time.
+_TOO_LONG = np.zeros(0, np.int64)
 
 Params = Sequence[tuple[str, str]]
 
@@ -169,7 +172,12 @@ def _ordered_again(
     if versions is None:
         evaluation.flushed.sets.keep(key, _SEEN)
         return None
+    if versions is _TOO_LONG:
+        return None
     if versions is _SEEN:
+        if sum(matches.total() for _, matches in found) > kept_sets.MOST_NUMBERS:
+            evaluation.flushed.sets.keep(key, _TOO_LONG)
+            return None
         versions = np.sort(np.concatenate([matches.versions() for _, matches in found]))
         if descending:
             versions = versions[::-1]

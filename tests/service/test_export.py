@@ -459,6 +459,18 @@ def test_erased_data_are_in_no_export(own: Http) -> None:
     assert "p3" not in [line["id"] for line in own.lines(again["output"][0])]
 
 
+def test_what_is_not_valid_is_exported_all_the_same(own: Http) -> None:
+    """As the level `minimal` stores it."""
+    late = {**provenance("late", "Observation/o4", ""), "recorded": "soon"}
+    early = provenance("early", "Observation/o4", "")
+    del early["recorded"]
+    group = {"resourceType": "Group", "id": "odd", "member": [{"entity": "x"}, "Patient/p1"]}
+    own.lake.transact([Put(late), Put(early), Put(group)])
+    asked = "_type=Observation&includeAssociatedData=LatestProvenanceResources"
+    assert "Provenance/late" in own.exported(f"/fhir/$export?{asked}")
+    assert own.exported("/fhir/Group/odd/$export") == set()
+
+
 def test_expired_exports_go(own: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     made = own.manifest("/fhir/$export?_type=Patient")
     place = made["output"][0]["url"].rpartition("/")[0]
@@ -503,6 +515,40 @@ def test_an_interrupted_export_begins_again(tmp_path: Path) -> None:
         assert sum(one["count"] for one in result["output"]) == len(RESOURCES)
 
 
+@pytest.mark.parametrize("how", ["cancelled", "erased", "failed"])
+def test_what_ends_an_export_between_two_turns_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(exports_module, "TURN_S", 0.0)
+    with Lake.open(tmp_path / "lake") as lake:
+        lake.transact([Put(one) for one in RESOURCES])
+        app = create_app(lake, load_settings({"nlp": False}, environ={}))
+        client = TestClient(app, base_url="http://localhost")  # Its job runner is not started.
+        context = app.state.context
+        place = client.get("/fhir/$export").headers["content-location"]
+        id = place.rpartition("/")[2]
+        for _ in range(3):
+            context.jobs._one(id)
+        assert lake.folder.exports.joinpath(id).exists()
+        if how == "cancelled":
+            assert client.delete(place).status_code == 202
+        elif how == "erased":
+            lake.erase([("Patient", "p3")], reason="asked for")
+        else:
+
+            def fails(*_: object) -> None:
+                raise RuntimeError
+
+            monkeypatch.setattr(content.Content, "_write", fails)
+        turns = 0
+        while not lake.jobs.get(id).is_finished or not turns:
+            context.jobs._one(id)
+            turns += 1
+        assert turns < 10
+        assert list(lake.folder.exports.iterdir()) == []
+        assert context.exports._running == {}
+
+
 def test_files_are_of_who_asked_and_encrypted(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     headers = [{"authorization": f"Bearer {new_token(name, tokens)}"} for name in ("one", "other")]
@@ -521,6 +567,9 @@ def test_files_are_of_who_asked_and_encrypted(tmp_path: Path) -> None:
                 assert client.get(refused, headers=headers[1]).status_code == 404
                 assert client.get(refused, headers={"authorization": ""}).status_code == 401
             assert client.delete(place, headers=headers[1]).status_code == 404
+            job = place.replace("/_export/", "/_jobs/")
+            for ask in (client.get, client.delete):
+                assert ask(job, headers=headers[1]).status_code == 404
             assert client.get(url).status_code == 200
             events = client.get("/fhir/AuditEvent?subtype=export&_count=50").json()
             assert events["total"] >= 1

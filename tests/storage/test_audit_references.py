@@ -6,12 +6,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from storage import audit_references, writer
 from storage.audit_record import AuditRecord, Entity
 from storage.audit_references import referred
+from storage.index_queue import IndexQueue
 from storage.lake import Lake, Put
 
 
@@ -114,3 +116,26 @@ def test_claiming_more_than_is_stored_is_found_out(busy: Lake) -> None:
     connection.execute("UPDATE lake SET value = '2' WHERE name = 'audit_referred'")
     connection.close()
     assert any("event 2 was taken out of the index" in str(f) for f in busy.verify())
+
+
+def test_they_do_not_wait_for_an_index_that_always_has_something_to_do(
+    busy: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, over = IndexQueue.empty, Event()
+
+    def long(queue: IndexQueue) -> Iterator[None]:
+        while not over.wait(0.001):
+            yield
+        yield from empty(queue)
+
+    monkeypatch.setattr(IndexQueue, "empty", long)
+    monkeypatch.setattr(writer, "QUEUED_VERSIONS", 1)
+    monkeypatch.setattr(writer, "QUEUED", 4)
+    busy.transact([Put({"resourceType": "Patient", "id": "p"})])
+    for number in range(5):
+        busy.record_access([read_of(f"a{number}", "c")]).result()
+    try:
+        until(lambda: stored(busy)[0] > 0)
+    finally:
+        over.set()
+    assert len(found(busy, "c")) == 5

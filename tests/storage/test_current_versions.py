@@ -5,13 +5,15 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.outcomes import FhirError
+from storage import database
 from storage.audit_trail import AuditTrail
 from storage.elsewhere import Change, NotHere, Published, Stored
 from storage.handed_changes import stored
@@ -103,6 +105,31 @@ def test_reads_are_those_of_the_lake(pair: tuple[Lake, Lake], steps: list[tuple[
         for one in ("k0", "k1", "k2", "k3"):
             assert seen(reading, one) == seen(writing, one)
             assert seen(reading, one) == seen(writing, one)
+
+
+def test_a_connection_opened_while_keys_are_renewed_leaves_none_to_the_old_file(
+    pair: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, reading = pair
+    lock = database.folder_lock
+
+    @contextmanager
+    def overtaken(folder: Path, *, shared: bool = False) -> Iterator[None]:
+        monkeypatch.setattr(database, "folder_lock", lock)
+        writing.renew_keys()
+        with lock(folder, shared=shared):
+            yield
+
+    with reading._database.reading() as held:  # No connection waits: another is opened.
+        held.execute("SELECT 1 FROM lake").fetchall()
+        idle, reading._database._idle = reading._database._idle, []
+        monkeypatch.setattr(database, "folder_lock", overtaken)
+        reading.history()
+        reading._database._idle += idle
+    writing.transact([patient("renewed")])
+    assert seen(reading, "renewed") == seen(writing, "renewed")
+    writing.transact([patient("renewed", "male")])
+    assert len(reading.search("Patient", [("_id", "renewed"), ("gender", "male")]).versions) == 1
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="kept where stores are in order only")
