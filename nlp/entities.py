@@ -60,15 +60,16 @@ class Entities:
     def _of_model(self, doc: Doc, defined: Container[str]) -> list[Candidate]:
         """The model's spans, with the concept that they name."""
         found = []
+        text = doc.text  # spaCy writes it anew each time it is asked for.
         for whole in doc.spans.get(MODEL_SPANS, ()):
             span = self._trimmed(doc, whole)
             if span is None:
                 continue
             if not ambiguity.is_meant(
-                doc.text, span.start_char, span.end_char, span.label_, exact=False
+                text, span.start_char, span.end_char, span.label_, exact=False
             ):
                 continue
-            named = self._named(doc, span, defined)
+            named = self._named(doc, text, span, defined)
             concept = named.id if named is not None else ""
             found.append(Candidate(span.start, span.end, span.label_, concept, span._.score))
         return found
@@ -90,7 +91,7 @@ class Entities:
                 return named
         return span
 
-    def _named(self, doc: Doc, span: Span, defined: Container[str]) -> Term | None:
+    def _named(self, doc: Doc, text: str, span: Span, defined: Container[str]) -> Term | None:
         """The term that a model's span names there; None also where its meaning is uncertain."""
         terms, exact = self._vocabulary.readings(span)
         terms = [term for term in terms if term.category == span.label_]
@@ -98,7 +99,7 @@ class Entities:
             return None
         section = section_at(doc._.sections, span.start_char)
         return ambiguity.meant(
-            doc.text, span.start_char, span.end_char, terms, exact=exact, section=section
+            text, span.start_char, span.end_char, terms, exact=exact, section=section
         )
 
     @staticmethod

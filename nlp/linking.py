@@ -80,10 +80,11 @@ class Linking:
     def __call__(self, doc: Doc) -> Doc:
         """Give each entity its codes."""
         defined = long_forms(doc)
+        text = doc.text  # spaCy writes it anew each time it is asked for.
         for ent in doc.ents:
             term = self._linker.term(ent.kb_id_)
             if ent.label_ == MEDICATION:
-                ent._.concepts = self._drug(doc, ent, term)
+                ent._.concepts = self._drug(text, ent, term)
             elif ent.label_ in _KINDS:
                 concepts = self._linker.loaded.confirmed(term.codes) if term is not None else ()
                 if not concepts:
@@ -99,8 +100,8 @@ class Linking:
                 ent._.flags = term.flags
         return doc
 
-    def _drug(self, doc: Doc, ent: Span, term: Term | None) -> tuple[Concept, ...]:
-        after = doc.text[ent.end_char : ent.end_char + _AFTER_CHARS].partition("\n")[0]
+    def _drug(self, text: str, ent: Span, term: Term | None) -> tuple[Concept, ...]:
+        after = text[ent.end_char : ent.end_char + _AFTER_CHARS].partition("\n")[0]
         return self._linker.drugs.link(ent.text, term, after)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from schemas.outcomes import FhirError, Issue
+from schemas.releases import ReleaseError
 from service.errors import unexpected
 from service.settings import SettingError
 
@@ -109,7 +110,7 @@ def _told(name: str, failure: BaseException) -> bytes:
     """Why a process cannot go on, for its parent to say; never a stack trace."""
     if isinstance(failure, FhirError):
         told = failure
-    elif isinstance(failure, (SettingError, OSError)):
+    elif isinstance(failure, (SettingError, ReleaseError, OSError)):
         return json.dumps(["", str(failure)]).encode()
     elif isinstance(failure, SystemExit):
         return json.dumps(["", f"{name} could not start"]).encode()

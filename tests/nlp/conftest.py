@@ -10,7 +10,10 @@ from nlp import Annotator, NoteSource
 
 @pytest.fixture(scope="session")
 def annotator() -> Annotator:
-    return Annotator.load()
+    loaded = Annotator.load()
+    # What is made when first asked for is no part of what tests measure.
+    loaded.annotate("Aspirin 81 mg daily for glorpitis and chest pain. No known drug allergies.")
+    return loaded
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -537,7 +538,7 @@ def test_what_becomes_of_processes_that_are_killed(start_service: Start) -> None
 
 
 def test_a_service_that_cannot_start_says_why_in_one_line(shared: Service) -> None:
-    command = ["python", "-m", "service.cli", "serve", "--port", "0", "--workers", "2"]
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--workers", "2"]
     held = subprocess.run([*command, "--data", str(shared.data)], capture_output=True, timeout=60)
     assert held.returncode == 1
     assert b"is open in another process" in held.stderr.splitlines()[-1]
