@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from service.rendering import details
+
 Entity = dict[str, Any]
 
 _COLOURS = {
@@ -79,7 +81,7 @@ def _notices(findings: dict[str, Any]) -> Iterator[str]:
 
 def _marked(text: str, entities: list[Entity]) -> Iterator[str]:
     at = 0
-    details = sorted(
+    parts = sorted(
         (a["span"][0], a["span"][1], a["type"])
         for entity in entities
         for a in entity["attributes"]
@@ -89,7 +91,7 @@ def _marked(text: str, entities: list[Entity]) -> Iterator[str]:
         begin, end = entity["span"]
         if begin < at:
             continue
-        yield from _plain(text, at, begin, details)
+        yield from _plain(text, at, begin, parts)
         traits = " ".join(entity["traits"])
         said = ", ".join([entity["category"].lower(), *(t.lower() for t in entity["traits"])])
         data = f' data-traits="{escape(traits)}"' if traits else ""
@@ -98,13 +100,13 @@ def _marked(text: str, entities: list[Entity]) -> Iterator[str]:
             f"{escape(text[begin:end])}<small>{escape(said)}</small></mark>"
         )
         at = end
-    yield from _plain(text, at, len(text), details)
+    yield from _plain(text, at, len(text), parts)
 
 
-def _plain(text: str, begin: int, end: int, details: list[tuple[int, int, str]]) -> Iterator[str]:
+def _plain(text: str, begin: int, end: int, parts: list[tuple[int, int, str]]) -> Iterator[str]:
     """Text between mentions, with what belongs to one of them underlined."""
     at = begin
-    for first, last, kind in details:
+    for first, last, kind in parts:
         if first < at or last > end or first >= last:
             continue
         yield escape(text[at:first])
@@ -115,16 +117,11 @@ def _plain(text: str, begin: int, end: int, details: list[tuple[int, int, str]])
 
 def _row(entity: Entity) -> str:
     begin, end = entity["span"]
-    details = "; ".join(
-        f"{_word(a['type'])}: {a['text']}"
-        for a in entity["attributes"]
-        if a["text"] and a["type"] != "SIG"
-    )
     cells = (
         f"{begin}–{end}",
         entity["text"],
         ", ".join([entity["category"].lower(), *(t.lower() for t in entity["traits"])]),
-        details,
+        "; ".join(details(entity)),
         _codes(entity),
         f"{float(entity['score']):.2f}",
     )

@@ -42,6 +42,11 @@ def described(note: Version, event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def listed(lake: Lake) -> list[dict[str, Any]]:
+    """All dead letters, described."""
+    return [described(note, event) for note, event in dead_letters(lake)]
+
+
 def chosen(lake: Lake, ids: list[str]) -> list[Version]:
     """The dead letters of these ids, all where there is none.
 

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.releases import ReleaseStore
 from service.as_of import parse_at, view_at
 from service.audit_command import command_trail
-from service.dead_letters import chosen, dead_letters, described
+from service.dead_letters import chosen, listed
 from service.enrich import Enricher
 from service.ingest import Ingest
 from service.lake_access import open_lake, open_to_read
@@ -90,7 +90,7 @@ class FolderLake:
 
     def nlp_failures(self) -> list[dict[str, Any]]:
         """Notes that could not be read, each with version, time and reason."""
-        return [described(note, event) for note, event in dead_letters(self.lake)]
+        return listed(self.lake)
 
     def nlp_retry(self, notes: Sequence[str] = ()) -> int:
         """Read these notes, or all that could not be read, again here and now; how many."""

@@ -20,10 +20,15 @@ def load(model: str, terminology: str | None = None) -> None:
     global _annotator
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _annotator = annotator_of(model, terminology)
+
+
+def annotator_of(model: str, terminology: str | None) -> Annotator:
+    """The pipeline by the settings `nlp_model` (empty: the shipped model) and `terminology`."""
     from nlp import Annotator, NlpConfig
 
     config = NlpConfig(terminology=terminology)
-    _annotator = Annotator.load(replace(config, ner_model=model) if model else config)
+    return Annotator.load(replace(config, ner_model=model) if model else config)
 
 
 def ready() -> str:

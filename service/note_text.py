@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from schemas.ids import format_instant
@@ -18,6 +20,12 @@ def text_of(body: bytes, charset: str | None) -> str:
     Raises `value` for an empty text, undecodable bytes, or bytes that are not text at all.
     """
     return plain_text(body, f'text/plain; charset="{charset or "utf-8"}"', ATTACHMENT)
+
+
+def text_of_file(name: str, charset: str) -> str:
+    """The text in a file, `-` for standard input. Raises OSError, and what `text_of` does."""
+    body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    return text_of(body, charset)
 
 
 def document_reference(

@@ -17,10 +17,14 @@ _SEPARATOR = re.compile(r"[,;]")
 
 
 class Preferences(NamedTuple):
-    """`returns` is one of `RETURNS` or empty; `strict`: refuse what is not known."""
+    """`returns` is one of `RETURNS` or empty; `strict`: refuse what is not known.
+
+    `lenient`: take what is known of a request, and say what was not applied.
+    """
 
     returns: str = ""
     strict: bool = False
+    lenient: bool = False
 
 
 NONE = Preferences()
@@ -39,14 +43,15 @@ def preferences(headers: Headers) -> Preferences:
         for part in _SEPARATOR.split(header):
             name, _, value = part.partition("=")
             said.setdefault(name.strip().lower(), value.strip().strip('"'))
-    strict = said.get("handling", "") == "strict"
+    handling = said.get("handling", "")
+    strict = handling == "strict"
     returns = said.get("return", "")
     if returns and returns not in RETURNS:
         if strict:
             known = ", ".join(RETURNS)
             raise error("not-supported", f"Prefer: return is one of {known}.", "Prefer")
         returns = ""
-    return Preferences(returns, strict)
+    return Preferences(returns, strict, handling == "lenient")
 
 
 def refuse_unknown(request: Request) -> None:

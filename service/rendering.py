@@ -50,14 +50,14 @@ def render_findings(console: Console, text: str, findings: dict[str, Any]) -> No
         table.add_row(
             f"{begin}–{end}",
             Text(f"{entity['text']}\n", style).append(entity["category"].lower(), "dim"),
-            Text("; ".join([*(t.lower() for t in entity["traits"]), *_details(entity)])),
+            Text("; ".join([*(t.lower() for t in entity["traits"]), *details(entity)])),
             "\n".join(_code(concept) for concept in entity["concepts"]),
             f"{float(entity['score']):.2f}",
         )
     console.print(table)
 
 
-def _details(entity: dict[str, Any]) -> list[str]:
+def details(entity: dict[str, Any]) -> list[str]:
     """The attributes that were written out; a whole sig only repeats its parts."""
     return [
         f"{a['type'].lower().replace('_', ' ')}: {a['text']}"

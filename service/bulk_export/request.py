@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from schemas.compartments import PATIENT_PARAMS
-from schemas.ids import is_id, parse_instant, parse_reference
+from schemas.ids import is_id, parse_reference
 from schemas.outcomes import FhirError, Issue, error
 from schemas.structure import RESOURCE_TYPES
 from schemas.summary import parse_elements
@@ -169,8 +169,8 @@ def read_request(
         types=types,
         filters=passed(lambda: _filters(given, view, types), {}),
         # A wrong bound would give more than was asked for, without a word that is read in time.
-        since=_instant(given, "_since"),
-        until=_instant(given, "_until"),
+        since=given.instant("_since"),
+        until=given.instant("_until"),
         elements=passed(lambda: _elements([*elements, *given.texts("_elements")]), ()),
         patients=_patients(given, level),
         provenance=passed(lambda: _provenance(given), ""),
@@ -264,21 +264,6 @@ def _elements(texts: Sequence[str]) -> tuple[str, ...]:
     if names:
         parse_elements(",".join(names))
     return names
-
-
-def _instant(given: Arguments, name: str) -> datetime | None:
-    text = given.text(name)
-    if text is None:
-        return None
-    try:
-        # A `+` of an offset that came through an address unescaped is a space.
-        return parse_instant(text.replace(" ", "+")).astimezone(UTC)
-    except ValueError:
-        raise error(
-            "value",
-            f"{name} is an instant such as 2026-05-01T12:00:00Z (with seconds and a zone).",
-            name,
-        ) from None
 
 
 def _patients(given: Arguments, level: str) -> tuple[str, ...] | None:

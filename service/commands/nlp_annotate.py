@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from service.annotated_html import annotated_html
-from service.note_text import text_of
+from service.note_reader import annotator_of
+from service.note_text import text_of_file
 from service.rendering import render_findings
 from service.settings import load_settings
 
@@ -31,15 +31,12 @@ def register(actions: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Annotate and show one text."""
-    from nlp import PIPELINE_VERSION, Annotator, NlpConfig
+    from nlp import PIPELINE_VERSION
 
-    stdin = arguments.file == "-"
-    body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
-    text = text_of(body, arguments.charset)
+    text = text_of_file(arguments.file, arguments.charset)
     settings = load_settings({})
-    config = NlpConfig(terminology=str(settings.terminology_path))
     model = arguments.model or settings.nlp_model
-    annotator = Annotator.load(replace(config, ner_model=model) if model else config)
+    annotator = annotator_of(model, str(settings.terminology_path))
     reading = annotator.read(text)
     mentions = [mention.to_dict() for mention in reading.mentions]
     about = {"language": reading.language, "flags": list(reading.flags)}
@@ -49,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(answer, indent=2, default=str, ensure_ascii=False))
     elif arguments.html:
-        print(annotated_html(text, answer, title="note" if stdin else Path(arguments.file).name))
+        title = "note" if arguments.file == "-" else Path(arguments.file).name
+        print(annotated_html(text, answer, title=title))
     else:
         render_findings(Console(), text, {"state": "done", "entities": mentions})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from service.note_text import text_of
+from service.note_text import text_of_file
 from service.settings import SettingError
 
 _KEY_BYTES = 16
@@ -79,9 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     key = _key(arguments)
     known = known_from(one for name in arguments.known for one in _resources(Path(name)))
-    stdin = arguments.file == "-"
-    body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
-    text = text_of(body, arguments.charset)
+    text = text_of_file(arguments.file, arguments.charset)
     if not arguments.text:
         print(json.dumps({"spans": [span.to_dict() for span in find(text, known)]}, indent=2))
         return

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from service.commands.options import add_target, open_target
-from service.note_text import text_of
+from service.note_text import text_of_file
 from service.rendering import render_findings
 
 
@@ -28,9 +26,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Store, wait for the reading, show it."""
-    stdin = arguments.file == "-"
-    body = sys.stdin.buffer.read() if stdin else Path(arguments.file).read_bytes()
-    text = text_of(body, arguments.charset)
+    text = text_of_file(arguments.file, arguments.charset)
     with open_target(arguments) as target:
         note = target.note(text, arguments.patient)
         findings = target.findings(note["id"], wait_s=60)

@@ -7,11 +7,13 @@ https://hl7.org/fhir/R4/operations.html#request
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from schemas.dates import MAX_US, MIN_US, date_range
+from schemas.ids import parse_instant
 from schemas.outcomes import FhirError, error
 from schemas.parse import canonical_bytes, parse_resource
 from service.representation import REPRESENTATION_PARAMETERS
@@ -96,6 +98,11 @@ class Arguments:
             raise error("required", f"{name} is missing.", name)
         return found
 
+    def instant(self, name: str) -> datetime | None:
+        """The value of a parameter that is a FHIR instant; None where it is not given."""
+        text = self.text(name)
+        return None if text is None else instant_of(text, name)
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         """The value of a boolean parameter."""
         text = self.text(name)
@@ -133,6 +140,19 @@ class Arguments:
                 raise error("value", f"{name} has a reference.", name)
             found.append(text)
         return found
+
+
+def instant_of(text: str, name: str) -> datetime:
+    """The instant that a parameter's value is, aware. Raises FhirError `value`."""
+    try:
+        # A `+` of an offset that came through an address unescaped is a space.
+        return parse_instant(text.replace(" ", "+"))
+    except ValueError:
+        raise error(
+            "value",
+            f"{name} is an instant such as 2026-05-01T12:00:00Z (with seconds and a zone).",
+            name,
+        ) from None
 
 
 def _date(text: str, name: str) -> tuple[int, int]:

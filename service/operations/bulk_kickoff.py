@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
-from schemas.ids import is_id, parse_instant, parse_reference
+from schemas.ids import is_id, parse_reference
 from schemas.outcomes import FhirError, error
 from schemas.search_params import SearchParam
 from schemas.structure import RESOURCE_TYPES
 from service.context import Context
+from service.operations.arguments import instant_of
 from service.operations.jobs import accepted
 from storage import audit_trail
 from storage.jobs import VALUES
@@ -43,25 +43,12 @@ def criteria_of(known: Mapping[str, SearchParam], given: Iterable[tuple[str, str
             text = f"{name[:64]} does not say which resources are to be changed."
             raise error("not-supported", text, name[:64])
         if name == "_since" or (name == "start" and name not in known):
-            found.append(("_lastUpdated", f"ge{_instant(name, value)}"))
+            found.append(("_lastUpdated", f"ge{instant_of(value, name).isoformat()}"))
         elif name == "end" and name not in known:
-            found.append(("_lastUpdated", f"le{_instant(name, value)}"))
+            found.append(("_lastUpdated", f"le{instant_of(value, name).isoformat()}"))
         else:
             found.append((name, value))
     return found
-
-
-def _instant(name: str, text: str) -> str:
-    try:
-        # A `+` of an offset that came through an address unescaped is a space.
-        moment: datetime = parse_instant(text.replace(" ", "+"))
-    except ValueError:
-        raise error(
-            "value",
-            f"{name} is an instant such as 2026-05-01T12:00:00Z (with seconds and a zone).",
-            name,
-        ) from None
-    return moment.isoformat()
 
 
 def types_of(names: Sequence[str]) -> list[str]:

@@ -6,12 +6,9 @@ https://hl7.org/fhir/R4/encounter-operation-everything.html
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from schemas.ids import parse_instant
 from schemas.outcomes import error
 from schemas.structure import RESOURCE_TYPES
 from service.context import Context, Ctx
@@ -73,19 +70,4 @@ def _record(compartment: str, id: str, given: Arguments) -> RecordOf:
     for name in types - RESOURCE_TYPES:
         raise error("value", f"_type: {name[:64]!r} is not a resource type of FHIR R4.", "_type")
     low_us, high_us = given.period()
-    return RecordOf(compartment, id, types, _since(given), low_us, high_us)
-
-
-def _since(given: Arguments) -> datetime | None:
-    text = given.text("_since")
-    if text is None:
-        return None
-    try:
-        # A `+` of an offset that came through an address unescaped is a space.
-        return parse_instant(text.replace(" ", "+"))
-    except ValueError:
-        raise error(
-            "value",
-            "_since is an instant such as 2026-05-01T12:00:00Z (with seconds and a zone).",
-            "_since",
-        ) from None
+    return RecordOf(compartment, id, types, given.instant("_since"), low_us, high_us)

@@ -11,16 +11,15 @@ from email.utils import format_datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from schemas.outcomes import Issue, error, operation_outcome
-from schemas.parse import canonical_bytes
+from schemas.outcomes import error
 from service.auth import LOCAL_AGENT
 from service.bulk_export.exports import manifest
 from service.bulk_export.request import GROUP, NDJSON, PATIENT, SYSTEM, read_request
 from service.context import Context, Ctx
-from service.errors import FHIR_JSON, STATUS
 from service.operations.arguments import Arguments, Given
-from service.operations.jobs import RETRY_AFTER_S, progress_text
-from service.responses import JSON, fhir_resource
+from service.operations.jobs import accepted, without_result
+from service.prefer import preferences
+from service.responses import JSON
 from storage import audit_trail
 from storage.jobs import FAILED
 
@@ -53,25 +52,20 @@ def of_group(id: str, ctx: Ctx, request: Request, given: Given) -> Response:
 def _accept(
     ctx: Context, request: Request, given: Arguments, level: str, group: str | None = None
 ) -> Response:
-    preferred = ",".join(request.headers.getlist("prefer")).replace(" ", "").lower()
     asked = read_request(
         given,
         ctx.lake.at(),
         level=level,
         group=group,
         elements=request.query_params.getlist("_elements"),
-        lenient="handling=lenient" in preferred,
+        lenient=preferences(request.headers).lenient,
     )
     base = ctx.base(request)
     path = request.url.path.partition("/fhir")[2]
     query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
     job = ctx.exports.accept(asked, agent=_agent(), url=f"{base}{path}{query}", base=base)
     ctx.jobs.queue(job)
-    url = f"{base}/_export/{job.id}"
-    text = f"The export was accepted; ask {url} for its state."
-    body = operation_outcome([Issue("information", "informational", text)])
-    headers = {"Content-Location": url, "Retry-After": str(RETRY_AFTER_S)}
-    return Response(canonical_bytes(body), 202, headers, media_type=FHIR_JSON)
+    return accepted(ctx, request, job, "_export")
 
 
 @router.get("/_export/{id}", summary="state of an export, or where its files are")
@@ -81,11 +75,9 @@ def status(id: str, ctx: Ctx) -> Response:
     For who asked for the export, and nobody else.
     """
     job = ctx.exports.get(id, _agent())
-    if not job.is_finished:
-        headers = {"X-Progress": progress_text(job), "Retry-After": str(RETRY_AFTER_S)}
-        return Response(b"", 202, headers)
-    if job.state == FAILED:
-        return fhir_resource(ctx.jobs.body(job), STATUS[str((job.result or {})["category"])])
+    pending = without_result(ctx, job)
+    if pending is not None:
+        return pending
     body = manifest(job, requires_token=bool(ctx.settings.api_token_file))
     headers = {"Expires": format_datetime(ctx.exports.expires(job), usegmt=True)}
     return Response(json.dumps(body), 200, headers, media_type=JSON)

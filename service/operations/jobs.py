@@ -28,14 +28,17 @@ def job_status(id: str, ctx: Ctx) -> Response:
     A failed job answers with the status and OperationOutcome of its failure, a cancelled one 404.
     """
     job = _known(ctx, id)
+    return without_result(ctx, job) or fhir_resource(ctx.jobs.body(job))
+
+
+def without_result(ctx: Context, job: Job) -> Response | None:
+    """The answer about a job that is not finished, or failed; None for one that has a result."""
     if not job.is_finished:
-        return Response(
-            b"", 202, {"X-Progress": progress_text(job), "Retry-After": str(RETRY_AFTER_S)}
-        )
-    status = 200
+        headers = {"X-Progress": progress_text(job), "Retry-After": str(RETRY_AFTER_S)}
+        return Response(b"", 202, headers)
     if job.state == FAILED:
-        status = STATUS[str((job.result or {})["category"])]
-    return fhir_resource(ctx.jobs.body(job), status)
+        return fhir_resource(ctx.jobs.body(job), STATUS[str((job.result or {})["category"])])
+    return None
 
 
 @router.delete("/_jobs/{id}", summary="cancel a job")
@@ -46,9 +49,9 @@ def cancel(id: str, ctx: Ctx) -> Response:
     return Response(b"", 202)
 
 
-def accepted(ctx: Context, request: Request, job: Job) -> Response:
-    """202 and where to ask for the state of a job that was accepted now."""
-    url = f"{ctx.base(request)}/_jobs/{job.id}"
+def accepted(ctx: Context, request: Request, job: Job, place: str = "_jobs") -> Response:
+    """202 and where, below `place`, to ask for the state of a job that was accepted now."""
+    url = f"{ctx.base(request)}/{place}/{job.id}"
     text = f"The job {job.id} was accepted; ask {url} for its state."
     body = operation_outcome([Issue("information", "informational", text)])
     headers = {"Content-Location": url, "Retry-After": str(RETRY_AFTER_S)}

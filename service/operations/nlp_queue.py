@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from service.context import Ctx
-from service.dead_letters import chosen, dead_letters, described
+from service.dead_letters import chosen, listed
 
 router = APIRouter()
 writing_router = APIRouter()
@@ -20,8 +20,7 @@ def queue(ctx: Ctx) -> dict[str, Any]:
 @router.get("/nlp/failures", summary="notes that could not be read")
 def failures(ctx: Ctx) -> dict[str, Any]:
     """Each with its version, the time and the reason; they stay listed until they are read."""
-    letters = [described(note, event) for note, event in dead_letters(ctx.lake)]
-    return {"failures": letters}
+    return {"failures": listed(ctx.lake)}
 
 
 @writing_router.post("/nlp/retry", summary="read again what could not be read", status_code=202)

@@ -98,6 +98,7 @@ class Content:
         self._known: np.ndarray | None = None
         self._referred: set[tuple[str, str]] = set()
         self._supporting = _pattern(selection.supporting)
+        self._seen: set[int] = set()
         self._open: list[NdjsonOutput | ParquetOutput] = []
         self.count = 0
         self.files: list[ExportedFile] = []
@@ -218,11 +219,6 @@ class Content:
         for name in sorted(outputs):
             self._close(outputs[name])
         self._exported.extend(self._seen)
-
-    @property
-    def _seen(self) -> set[int]:
-        found: set[int] = self.__dict__.setdefault("_seen_keys", set())
-        return found
 
     def _record(self, patient: str) -> Iterator[tuple[str, str, bytes]]:
         """Type, id and body of what is in a patient's compartment and selected."""

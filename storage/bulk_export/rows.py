@@ -11,7 +11,6 @@ from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from storage.snapshot import SegmentFile, Snapshot
 
@@ -49,11 +48,7 @@ def _of_segment(
     segment: SegmentFile, hidden: pa.Array, wanted: Wanted, columns: Sequence[str]
 ) -> Iterator[pa.Table]:
     try:
-        with pq.ParquetFile(
-            segment.path,
-            filesystem=segment.filesystem,
-            decryption_properties=segment.decryption_properties,
-        ) as file:
+        with segment.open() as file:
             present = [name for name in columns if name in file.schema_arrow.names]
             for group in range(file.num_row_groups):
                 keys = file.read_row_group(group, ["v", "deleted", "last_updated", "id"])
