@@ -22,6 +22,13 @@ class Found:
     confidence: float
 
 
+def log_probabilities(scores: Scores) -> Scores:
+    """Of every word (row) the logarithm of each tag's probability."""
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    logs: Scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
+
+
 class Decoder:
     """Decodes the sentences of one scheme."""
 
@@ -35,10 +42,11 @@ class Decoder:
 
     def decode(self, scores: Scores, lengths: list[int]) -> Iterator[Found]:
         """The mentions of sentences that lie one after the other in `scores` (words, tags)."""
-        if not len(scores):
-            return
-        shifted = scores - scores.max(axis=1, keepdims=True)
-        logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        if len(scores):
+            yield from self.decode_logs(log_probabilities(scores), lengths)
+
+    def decode_logs(self, logs: Scores, lengths: list[int]) -> Iterator[Found]:
+        """The same from `log_probabilities`."""
         tags = logs.argmax(axis=1)
         begin = 0
         for length in lengths:

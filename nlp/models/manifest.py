@@ -51,7 +51,9 @@ def read_manifest(folder: Path) -> Manifest:
         raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest = Manifest(
             version=raw["version"],
-            schemes=tuple(Scheme(s["name"], tuple(s["types"])) for s in raw["schemes"]),
+            schemes=tuple(
+                Scheme(s["name"], tuple(s["types"]), s.get("agreement")) for s in raw["schemes"]
+            ),
             window=int(raw["window"]),
             calibration={
                 scheme: {

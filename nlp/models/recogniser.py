@@ -7,7 +7,8 @@ from itertools import groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp.models.decoding import Decoder
+from nlp.models.agreement import together
+from nlp.models.decoding import Decoder, log_probabilities
 from nlp.models.schemes import Scheme
 from nlp.models.windows import Reader, Span, Window
 
@@ -88,6 +89,7 @@ class Recogniser:
             scheme.name: slice(begin, end)
             for scheme, (begin, end) in zip(schemes, pairwise(sizes), strict=True)
         }
+        self._schemes = {scheme.name: scheme for scheme in schemes}
         self._decoders = {scheme.name: Decoder(scheme) for scheme in schemes}
         self._width = sizes[-1]
 
@@ -108,18 +110,21 @@ class Recogniser:
         numbers = [number for window in windows for number in window.sentence]
         lengths = [len(list(run)) for _, run in groupby(numbers)]
         scores = self._scores(windows, len(spans))
-        return {
-            name: [
+        words = [text[begin:end] for begin, end in spans]
+        made: dict[str, list[Recognised]] = {}
+        for name in chosen:
+            logs = log_probabilities(scores[:, self._columns[name]])
+            decoded = list(self._decoders[name].decode_logs(logs, lengths))
+            made[name] = [
                 Recognised(
                     spans[found.first][0],
                     spans[found.end - 1][1],
                     found.kind,
                     self._calibrated(name, found.kind, found.confidence),
                 )
-                for found in self._decoders[name].decode(scores[:, self._columns[name]], lengths)
+                for found in together(self._schemes[name], words, numbers, logs, decoded)
             ]
-            for name in chosen
-        }
+        return made
 
     def _scores(self, windows: Sequence[Window], words: int) -> NDArray[np.float32]:
         scores = np.empty((words, self._width), dtype=np.float32)
