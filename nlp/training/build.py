@@ -33,6 +33,7 @@ from nlp.training.encoder import Recogniser, Shape, load_bert
 from nlp.training.finetune import Schedule, train
 from nlp.training.gazetteer_build import names
 from nlp.training.graph import write_graph
+from nlp.training.kept_seeds import KeptSeeds
 from nlp.training.pubmed import citations
 from nlp.training.reliability import reliability_svg
 from nlp.training.scoring import Report, score
@@ -49,27 +50,23 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the shipped weights were made. `steps`: the schedule of each seed, left at its `stop`."""
+    """How the shipped weights were made: the same schedule for each seed."""
 
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     seeds: tuple[int, ...] = (1, 2)
-    steps: tuple[int, ...] = (992, 981)
-    schedule: Schedule = field(default_factory=lambda: Schedule(stop=400))
+    schedule: Schedule = field(default_factory=Schedule)
     shape: Shape = field(default_factory=Shape)
 
     def of_steps(self, steps: int) -> "Recipe":
-        """A whole schedule of `steps` a seed, the rate falling over the last three fifths."""
+        """A schedule of `steps` a seed, the rate falling over the last three fifths."""
         schedule = replace(
-            self.schedule, decay=max(1, steps * 3 // 5), warmup=max(1, steps // 10), stop=None
+            self.schedule, steps=steps, decay=max(1, steps * 3 // 5), warmup=max(1, steps // 10)
         )
-        return replace(self, steps=(steps,) * len(self.seeds), schedule=schedule)
+        return replace(self, schedule=schedule)
 
     def schedules(self) -> list[Schedule]:
         """The schedule of each seed."""
-        return [
-            replace(self.schedule, seed=seed, steps=steps)
-            for seed, steps in zip(self.seeds, self.steps, strict=True)
-        ]
+        return [replace(self.schedule, seed=seed) for seed in self.seeds]
 
 
 def device() -> torch.device:
@@ -197,16 +194,28 @@ def _counts(documents: Sequence[Annotated]) -> dict[str, Any]:
     return counts
 
 
-def build(sources: Sources, folder: Path, recipe: Recipe, told: Told) -> Manifest:
-    """Train every seed, average, export, score, calibrate. Hours on a CPU, minutes on a GPU."""
+def build(
+    sources: Sources, folder: Path, recipe: Recipe, told: Told, kept: Path | None = None
+) -> Manifest:
+    """Train every seed, average, export, score, calibrate. Hours on a CPU, minutes on a GPU.
+
+    `kept`: a folder that keeps each seed's weights, and those of an earlier run that broke off.
+    """
     prepare(sources, folder)
     reader = reader_of(folder)
     documents = annotated(sources.corpora)
     trained = [document for document in documents if not document.held_out]
+    seeds = KeptSeeds(kept, folder, recipe.shape)
     states: list[Weights] = []
     for schedule in recipe.schedules():
-        model = untrained(recipe.shape, sources.encoder / "model.safetensors").to(device())
         prefix = f"seed {schedule.seed}"
-        train(model, trained, reader, schedule, lambda s, p=prefix: told(f"{p}: {s}"))  # type: ignore[misc]
-        states.append({name: value.cpu() for name, value in model.state_dict().items()})
+        state = seeds.get(schedule)
+        if state is None:
+            model = untrained(recipe.shape, sources.encoder / "model.safetensors").to(device())
+            train(model, trained, reader, schedule, lambda s, p=prefix: told(f"{p}: {s}"))  # type: ignore[misc]
+            state = {name: value.cpu() for name, value in model.state_dict().items()}
+            seeds.keep(schedule, state)
+        else:
+            told(f"{prefix}: trained already")
+        states.append(state)
     return finish(folder, states, documents, recipe, told)

@@ -29,14 +29,11 @@ LENGTHS = 32
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast. `pieces`: in a batch; `decay`: of the steps, the last ones.
+    """How long and how fast. `pieces`: in a batch; `decay`: of the steps, the last ones."""
 
-    `stop`: the step at which training ends before the schedule does, None for the whole of it.
-    """
-
-    steps: int = 1000
-    decay: int = 600
-    warmup: int = 100
+    steps: int = 2000
+    decay: int = 1200
+    warmup: int = 200
     pieces: int = 2048
     encoder_rate: float = 1.5e-4
     head_rate: float = 1e-3
@@ -46,12 +43,6 @@ class Schedule:
     features_dropped: float = 0.3
     repeats: dict[str, int] = field(default_factory=lambda: {"maccrobat": 2})
     seed: int = 1
-    stop: int | None = None
-
-    @property
-    def length(self) -> int:
-        """The steps that are made."""
-        return self.steps if self.stop is None else min(self.steps, self.stop)
 
     def share(self, step: int) -> float:
         """The part of the full rate at `step`."""
@@ -169,7 +160,7 @@ def train(
     )
     mean = RunningMean(model, schedule.average)
     running = 0.0
-    steps = zip(range(schedule.length), batches(documents, reader, schedule), strict=False)
+    steps = zip(range(schedule.steps), batches(documents, reader, schedule), strict=False)
     for step, batch in steps:
         model.train()
         for group in optimiser.param_groups:
@@ -186,10 +177,10 @@ def train(
         mean.update()
         running = 0.98 * running + 0.02 * loss.item() if step else loss.item()
         if step % 50 == 0:
-            told(f"step {step} of {schedule.length}, loss {running:.4f}")
-        if (step + 1) % every == 0 and step + 1 < schedule.length:
+            told(f"step {step} of {schedule.steps}, loss {running:.4f}")
+        if (step + 1) % every == 0 and step + 1 < schedule.steps:
             mean.swap()
             evaluated(step + 1)
             mean.swap()
     mean.swap()
-    evaluated(schedule.length)
+    evaluated(schedule.steps)

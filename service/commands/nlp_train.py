@@ -21,6 +21,11 @@ def register(actions: Any) -> None:
     parser.add_argument(
         "--steps", type=int, metavar="N", help="a whole schedule of N steps for each seed"
     )
+    parser.add_argument(
+        "--keep",
+        metavar="FOLDER",
+        help="keep the weights of each seed there, and use those of an earlier run that broke off",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,5 +46,6 @@ def run(arguments: argparse.Namespace) -> None:
             raise SystemExit("chartlake: --steps must be at least 1")
         recipe = recipe.of_steps(arguments.steps)
     folder = Path(arguments.out) if arguments.out else SHIPPED_FOLDER
-    build(sources, folder, recipe, lambda line: print(line, flush=True))
+    kept = Path(arguments.keep) if arguments.keep else None
+    build(sources, folder, recipe, lambda line: print(line, flush=True), kept)
     print(f"the model is in {folder}")

@@ -50,8 +50,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = Shape(
         pieces=len(vocabulary), width=32, layers=1, heads=2, inner=64, positions=128, dropout=0.0
     )
-    schedule = Schedule(decay=30, warmup=5, encoder_rate=3e-3, head_rate=1e-2, average=0.8)
-    recipe = build.Recipe(seeds=(1, 2), steps=(60, 60), schedule=schedule, shape=shape)
+    schedule = Schedule(
+        steps=60, decay=30, warmup=5, encoder_rate=3e-3, head_rate=1e-2, average=0.8
+    )
+    recipe = build.Recipe(seeds=(1, 2), schedule=schedule, shape=shape)
     documents = _documents()
     reader = build.reader_of(folder)
     lines: list[str] = []
@@ -103,6 +105,27 @@ def test_the_same_seed_gives_the_same_weights(trained: Path) -> None:
         values = model.heads[0].weight.detach().numpy().tobytes()
         digests.append(hashlib.sha256(values).hexdigest())
     assert digests[0] == digests[1]
+
+
+def test_a_seed_is_kept_for_the_schedule_that_made_it(trained: Path, tmp_path: Path) -> None:
+    if not torch_is_here():
+        pytest.skip("needs the extra `train` (torch, onnx)")
+    import torch
+
+    from nlp.training.encoder import Shape
+    from nlp.training.finetune import Schedule
+    from nlp.training.kept_seeds import KeptSeeds
+
+    kept = KeptSeeds(tmp_path / "seeds", trained, Shape())
+    assert kept.get(Schedule()) is None
+    weights = {"heads.0.weight": torch.arange(4.0).reshape(2, 2).T}
+    kept.keep(Schedule(), weights)
+    found = kept.get(Schedule())
+    assert found is not None and torch.equal(found["heads.0.weight"], weights["heads.0.weight"])
+    assert kept.get(Schedule(seed=2)) is None
+    assert kept.get(Schedule(steps=7)) is None
+    assert KeptSeeds(tmp_path / "seeds", trained, Shape(width=1)).get(Schedule()) is None
+    assert KeptSeeds(None, trained, Shape()).get(Schedule()) is None
 
 
 def test_what_is_missing_is_said_in_one_line(
