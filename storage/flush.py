@@ -143,6 +143,14 @@ class Flusher:
                 self._flush_type(one)
             self._give_back()
 
+    def flush_type(self, type_number: int) -> None:
+        """Move the hot bodies of one type, however few, into segments."""
+        with self._one_at_a_time:
+            with self._database.reading() as connection:
+                hot = [h for h in hot_types(connection, self._terms) if h.type_number == type_number]
+            for one in hot:
+                self._flush_type(one)
+
     def _give_back(self) -> None:
         """Give the pages of the database that moved rows left behind back to the disk."""
         while self._writer.run(give_back_pages):

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from schemas.param_set import ParamSet
 from storage import audit_trail, index_definitions, statistics, verify
 from storage.audit import Head
+from storage.audit_change import of_process
+from storage.audit_record import AuditRecord
 from storage.audit_spool import SPOOL_KEY, SpoolCodec
 from storage.audit_verify import verify_chain
 from storage.backup.backup_folder import BackupFolder
 from storage.backup.prune import prune
 from storage.backup.take import BackupReport, take
+from storage.bulk.prepared import PreparedSegment
+from storage.bulk.storing import BulkCommit
 from storage.erase.references import Key
 from storage.erase.target import ERASE, PURGE, Target
 from storage.index_queue import await_index
 from storage.jobs import Job
 from storage.open_lake import OpenLake
+from storage.recent_versions import OvertakenError
 from storage.reindex import Reindex
 from storage.spool_verify import verify_spool
 from storage.verify import Finding
@@ -67,6 +72,44 @@ class LakeUpkeep(OpenLake):
 
     def _erase(self, target: Target, reason: str) -> dict[str, Any]:
         return self.eraser.finish(self.eraser.accept(target, reason)).result or {}
+
+    # Bulk imports
+
+    def store_segments(
+        self,
+        prepared: Sequence[PreparedSegment],
+        *,
+        cursor: tuple[str, int] | None = None,
+        progress: tuple[str, dict[str, Any]] | None = None,
+        audit: AuditRecord | None = None,
+    ) -> BulkCommit:
+        """Store prepared segments, each of another type, as one commit, or nothing.
+
+        They are durable, indexed and flushed on return. What says already what the lake has stays
+        as it is; other resources get their next version. `cursor` moves a consumer's cursor, and
+        `progress` (id of a job, what it is to hold) notes how far a job is, in the same
+        transaction. Other commits wait for the writing of the files, so segments of some thousand
+        resources are kind to others.
+
+        Raises `OvertakenError` where the index blocks were made by other search parameters: prepare
+        them again. FhirError: `conflict`, `unavailable`; JobCancelled.
+        """
+        bulk = self._changing().bulk
+        trail = audit_trail.current() if audit is None else None
+        record = audit or (trail.change() if trail is not None else of_process(()))
+        with self._gate.alone(), self._definitions.writing():
+            if any(one.definitions != self._definitions.count for one in prepared):
+                raise OvertakenError
+            stored = bulk.store(prepared, record, cursor=cursor, progress=progress)
+        if trail is not None and any(numbers.any() for numbers in stored.versions):
+            trail.changed()
+        self._compactor.wake()
+        return stored
+
+    @property
+    def definitions_count(self) -> int:
+        """By which state of the search parameters index rows are made now."""
+        return self._definitions.count
 
     # Upkeep
 

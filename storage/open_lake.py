@@ -21,6 +21,7 @@ from storage.audit_intake import AuditIntake
 from storage.audit_queue import AuditQueue, into_log
 from storage.audit_record import AuditRecord
 from storage.audit_spool import SPOOL_KEY, AuditSpool, SpoolCodec
+from storage.bulk.storing import BulkStore
 from storage.canonicals import Canonicals
 from storage.commit import Position
 from storage.commit_gate import CommitGate
@@ -70,6 +71,7 @@ class Upkeep:
     compactor: Compactor
     intake: AuditIntake
     eraser: Eraser
+    bulk: BulkStore
 
 
 class OpenLake:
@@ -177,7 +179,18 @@ class OpenLake:
         eraser = Eraser(
             *parts, self._bodies, flusher, remnants, self.key_copies, self.jobs, self._audit
         )
-        self._upkeep = Upkeep(writer, flusher, retirement, rewriter, compactor, intake, eraser)
+        bulk = BulkStore(
+            self._database,
+            writer,
+            new_segments,
+            flusher,
+            self._bodies,
+            self._audit,
+            self._index_rows,
+        )
+        self._upkeep = Upkeep(
+            writer, flusher, retirement, rewriter, compactor, intake, eraser, bulk
+        )
         eraser.listeners.append(lambda _erased: self._index.clear())
         eraser.listeners.append(lambda _erased: self._listings.clear())
         eraser.listeners.append(lambda _erased: self.canonicals.clear())

@@ -179,6 +179,17 @@ def _body(resource: dict[str, Any], *, as_parsed: bool) -> tuple[bytes, bytes, d
     Index and patient are taken from what the bytes say: what is found is what is stored, also
     where a caller's values (a float, a tuple) are not those that a parser gives.
     """
+    encoded, stamped = _stamped(resource)
+    before, after = _parts(encoded)
+    return before, after, stamped if as_parsed or is_as_parsed(stamped) else parse_resource(encoded)
+
+
+def body_parts(resource: dict[str, Any]) -> tuple[bytes, bytes]:
+    """What a resource is stored as: the bytes before and after its version and moment."""
+    return _parts(_stamped(resource)[0])
+
+
+def _stamped(resource: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
     given = resource.get("meta")
     meta = {"versionId": _STAMP, "lastUpdated": _STAMP}
     if isinstance(given, dict):
@@ -188,11 +199,14 @@ def _body(resource: dict[str, Any], *, as_parsed: bool) -> tuple[bytes, bytes, d
         stamped[name] = meta if name == "meta" else value
         if name == "id" and "meta" not in resource:
             stamped["meta"] = meta
-    encoded = canonical_bytes(stamped)
+    return canonical_bytes(stamped), stamped
+
+
+def _parts(encoded: bytes) -> tuple[bytes, bytes]:
     before, found, after = encoded.partition(_STAMPED)
     if not found:
         raise AssertionError("meta was not written where it was put")
-    return before, after, stamped if as_parsed or is_as_parsed(stamped) else parse_resource(encoded)
+    return before, after
 
 
 def stamped_body(parts: tuple[bytes, bytes], version_id: int, last_updated: str) -> bytes:

@@ -40,12 +40,16 @@ VERSION_COLUMNS = (
 @cache
 def schema(resource_type: str) -> pa.Schema:
     """The columns of a type's segments. A flat column never replaces one that every type has."""
-    flat = [
-        pa.field(column.name, ARROW_TYPES[column.kind])
+    return pa.schema([*BASE, *(field for field in flat_fields(resource_type) if field is not None)])
+
+
+@cache
+def flat_fields(resource_type: str) -> list[pa.Field | None]:
+    """A field for each flat column of a type; None for one whose name every type has."""
+    return [
+        pa.field(column.name, ARROW_TYPES[column.kind]) if column.name not in BASE.names else None
         for column in flat_columns(resource_type)
-        if column.name not in BASE.names
     ]
-    return pa.schema([*BASE, *flat])
 
 
 @cache

@@ -29,6 +29,7 @@ from storage.index.hot import (
 )
 from storage.index.parts import PreparedPart, drop_strays
 from storage.index.parts import drop as drop_segment
+from storage.index.parts import numbered as numbered_part
 from storage.index.parts import prepare as prepare_blocks
 from storage.index.parts import write as write_blocks
 from storage.index.probe import Intern, Probe
@@ -116,6 +117,7 @@ __all__ = [
     "hot_versions",
     "insert",
     "merge",
+    "numbered_part",
     "param_key",
     "parameters_of",
     "prepare_blocks",

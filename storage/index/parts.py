@@ -128,6 +128,16 @@ def prepare(
     return found
 
 
+def numbered(part: PreparedPart, versions: np.ndarray) -> PreparedPart:
+    """The same part, without deletions, once its rows' versions have their numbers."""
+    return replace(
+        part,
+        min_v=int(versions.min()),
+        max_v=int(versions.max()),
+        versions=_packed_versions(versions, np.zeros(0, np.int64)),
+    )
+
+
 def write(
     connection: apsw.Connection, segment: int, type_number: int, parts: Sequence[PreparedPart]
 ) -> None:
@@ -263,19 +273,23 @@ def _part(
         [kind, p, [[len(one.rows), _bounds(one)] for one in blocks]]
         for (kind, p), blocks in content
     ]
-    gone = np.flatnonzero(deleted)
-    numbered = _Versions(
-        len(versions), pack_numbers(versions), len(gone), pack_naturals(gone.astype(np.uint64))
-    )
     return PreparedPart(
         first_row,
         len(versions),
         int(versions.min()),
         int(versions.max()),
-        block.compress(msgspec.msgpack.encode(numbered)),
+        _packed_versions(versions, np.flatnonzero(deleted)),
         block.compress(msgspec.msgpack.encode(directory)),
         [block.encode(one) for _, blocks in content for one in blocks],
     )
+
+
+def _packed_versions(versions: np.ndarray, gone: np.ndarray) -> bytes:
+    """The versions of rows, and the rows that are deletions, as `read_versions` takes them."""
+    content = _Versions(
+        len(versions), pack_numbers(versions), len(gone), pack_naturals(gone.astype(np.uint64))
+    )
+    return block.compress(msgspec.msgpack.encode(content))
 
 
 def _bounds(one: Block) -> list[Any]:
