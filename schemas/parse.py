@@ -37,7 +37,15 @@ def parse_resource(body: bytes) -> dict[str, Any]:
     key), `structure` for a body that is JSON but no resource (naming `resourceType`). Elements are
     not looked at; that is `schemas.validate`.
     """
-    resource = parse_json(body)
+    return read_resource(body)[0]
+
+
+def read_resource(body: bytes) -> tuple[dict[str, Any], bytes]:
+    """A resource as `parse_resource` gives it, and its `canonical_bytes`, which that makes anyway.
+
+    Raises FhirError, as `parse_resource`.
+    """
+    resource, encoded = _read(body)
     if not isinstance(resource, dict):
         raise error(
             "structure",
@@ -62,11 +70,15 @@ def parse_resource(body: bytes) -> dict[str, Any]:
             f"{suggestion(kind, RESOURCE_TYPES)}",
             "resourceType",
         )
-    return resource
+    return resource, encoded
 
 
 def parse_json(body: bytes) -> Any:
     """Any JSON value, under the same rules. Raises FhirError of category `invalid`."""
+    return _read(body)[0]
+
+
+def _read(body: bytes) -> tuple[Any, bytes]:
     if body.startswith(_BOM):
         body = body[len(_BOM) :]
     if not body.strip():
@@ -85,7 +97,7 @@ def parse_json(body: bytes) -> Any:
     # Bytes that come back as they were had no key twice: what most clients send is compact.
     if encoded != body.rstrip() and _may_have_lost_keys(body, encoded):
         _refuse_duplicates(body)
-    return value
+    return value, encoded
 
 
 def canonical_bytes(resource: Any) -> bytes:

@@ -50,16 +50,16 @@ _STORED_INVALID = Issue(
 class Validation:
     """Validates what is to be stored in one lake, against what the lake itself defines."""
 
-    def __init__(self, lake: Lake, *, level: str = STRICT, default_profiles: str = "") -> None:
-        """`default_profiles`: canonicals, apart by white space or commas."""
+    def __init__(
+        self, of: Lake | Profiles, *, level: str = STRICT, default_profiles: str = ""
+    ) -> None:
+        """`of`: the lake, or its profiles where the lake itself is in another process.
+
+        `default_profiles`: canonicals, apart by white space or commas.
+        """
         self.level = level
         self.default_profiles = tuple(default_profiles.replace(",", " ").split())
-        canonicals = lake.canonicals
-        self.profiles = Profiles(
-            lambda canonical: canonicals.find(_DEFINITION, canonical),
-            lambda: canonicals.terminology().contains,
-            lambda: canonicals.stamp(_DEFINITION, lake.t),
-        )
+        self.profiles = of if isinstance(of, Profiles) else _profiles_of(of)
 
     @classmethod
     def of(cls, lake: Lake, settings: Settings) -> Self:
@@ -144,6 +144,15 @@ class Validation:
                 return issues
             found.append(issues)
         return [issue for issues in found for issue in issues]
+
+
+def _profiles_of(lake: Lake) -> Profiles:
+    canonicals = lake.canonicals
+    return Profiles(
+        lambda canonical: canonicals.find(_DEFINITION, canonical),
+        lambda: canonicals.terminology().contains,
+        lambda: canonicals.stamp(_DEFINITION, lake.t),
+    )
 
 
 class _Held(NamedTuple):

@@ -147,7 +147,9 @@ class Flusher:
         """Move the hot bodies of one type, however few, into segments."""
         with self._one_at_a_time:
             with self._database.reading() as connection:
-                hot = [h for h in hot_types(connection, self._terms) if h.type_number == type_number]
+                hot = [
+                    h for h in hot_types(connection, self._terms) if h.type_number == type_number
+                ]
             for one in hot:
                 self._flush_type(one)
 

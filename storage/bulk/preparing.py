@@ -51,7 +51,7 @@ def prepare_segment(
     order = _order(resource_type, patients, flat)
     listed = order.tolist()
     parts = blocks_of_rows(
-        np.arange(len(listed)), np.zeros(len(listed), bool), [found[n][0] for n in listed]
+        np.arange(len(listed)), [False] * len(listed), [found[n][0] for n in listed]
     )
     ids = [str(accepted[n].resource["id"]) for n in listed]
     return PreparedSegment(

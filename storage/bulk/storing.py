@@ -183,9 +183,7 @@ class BulkStore:
             if used is None:
                 return {}, set()
             rows = _last_versions(connection, prepared)
-            before = {
-                place[row[2]]: _Before(row[0], row[3], bool(row[7]), row[10]) for row in rows
-            }
+            before = {place[row[2]]: _Before(row[0], row[3], bool(row[7]), row[10]) for row in rows}
             with audit_trail.unobserved():
                 stored = self._bodies.load(connection, [row for row in rows if not row[7]])
         same = set()
@@ -213,12 +211,12 @@ class BulkStore:
         t, v = position.t + 1, position.v + 1
         first_v = v
         numbered: list[_Numbered] = []
-        for one, before in kept:
-            ids = np.ones(len(one), np.int64)
+        for segment, before in kept:
+            ids = np.ones(len(segment), np.int64)
             for row, found in before.items():
                 ids[row] = found.version_id + 1
-            numbered.append(_Numbered(one, v, ids, before))
-            v += len(one)
+            numbered.append(_Numbered(segment, v, ids, before))
+            v += len(segment)
         drafts: list[NewSegment] = []
         try:
             for one in numbered:
@@ -232,7 +230,9 @@ class BulkStore:
                 if (ahead.t, ahead.v) != (t - 1, first_v - 1) or ahead.earliest_us > instant_us:
                     raise _Moved
                 ahead.t, ahead.v, ahead.instant_us = t, v - 1, instant_us
-                connection.execute("INSERT INTO commit_log VALUES (?, ?, ?)", (t, instant_us, first_v))
+                connection.execute(
+                    "INSERT INTO commit_log VALUES (?, ?, ?)", (t, instant_us, first_v)
+                )
                 for one, draft in zip(numbered, drafts, strict=True):
                     self._record(connection, ahead, one, draft)
                 ahead.audit = self._audit.append(
@@ -336,9 +336,7 @@ def _bodies(one: _Numbered, moment: str) -> pa.Array:
     return pa.array(bodies, pa.binary())
 
 
-def _without(
-    prepared: PreparedSegment, left_out: set[int], rows: DirectRows
-) -> PreparedSegment:
+def _without(prepared: PreparedSegment, left_out: set[int], rows: DirectRows) -> PreparedSegment:
     """The segment without some rows: made anew, as blocks and order are of all of them."""
     accepted = []
     for row in range(len(prepared)):
@@ -356,9 +354,7 @@ _ANY_STAMP = b'"versionId":"1","lastUpdated":""'
 def _last_versions(connection: apsw.Connection, prepared: PreparedSegment) -> list[Any]:
     """The rows of `COLUMNS` of the last versions of a segment's resources, as far as there are."""
     found: list[Any] = []
-    statement = (
-        "SELECT v FROM version WHERE type = ? AND id = ? ORDER BY version_id DESC LIMIT 1"
-    )
+    statement = "SELECT v FROM version WHERE type = ? AND id = ? ORDER BY version_id DESC LIMIT 1"
     numbers = array("q")
     kind = prepared.type_number
     for key in sorted(prepared.keys, key=lambda one: (isinstance(one, str), one)):
