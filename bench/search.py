@@ -12,6 +12,8 @@ Method    `patient`: Observations of one patient, of one code, since a date, sor
           another patient, year or prefix. `--clients` threads; wall time of requests, and
           CPU time of the server for one (other work on the machine counts less), in ms.
           `--writes`: a client creates Observations meanwhile and looks each up right after.
+          `--keep FOLDER`: lakes stay there and are used again, since a large one takes long to
+          fill; those that `--writes` grew differ from new ones.
           Run: python bench/search.py [--patients 1000 4000 …] [--seconds S] [--save]
 """
 
@@ -51,7 +53,12 @@ Ask = Callable[[int], str]
 
 
 def filled(path: Path, patients: int) -> tuple[list[str], int]:
-    """Make a lake; some patients of it, and how many resources it has."""
+    """Make a lake, or take the one of an earlier run; its patients, and how many resources."""
+    known = path.parent / "population.json"
+    if known.exists():
+        population = json.loads(known.read_text())
+        return population["patients"], population["resources"]
+    shutil.rmtree(path, ignore_errors=True)  # What a run that broke off left.
     ids: list[str] = []
     count, waiting = 0, []
     with Lake.open(path) as lake:
@@ -67,6 +74,7 @@ def filled(path: Path, patients: int) -> tuple[list[str], int]:
             lake.transact(waiting)
         lake.flush()
         lake.compact()
+    known.write_text(json.dumps({"patients": ids, "resources": count}))
     return ids, count
 
 
@@ -228,6 +236,8 @@ def _of_service(
     rows = []
     try:
         for name, ask in questions(ids).items():
+            if arguments.only and name not in arguments.only:
+                continue
             measured(url, ask, arguments.clients, arguments.seconds / 4, process.pid)  # Warm.
             row = {"patients": patients, "resources": resources, "what": name}
             rows.append(row | measured(url, ask, arguments.clients, arguments.seconds, process.pid))
@@ -269,6 +279,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--writes", action="store_true")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 0], help="0: one a core")
+    parser.add_argument("--only", nargs="+", help="names of questions")
+    parser.add_argument("--keep", type=Path, help="where lakes stay for the next run")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     print(
@@ -277,11 +289,14 @@ def main() -> None:
     )
     rows: list[dict[str, Any]] = []
     for patients in arguments.patients:
-        folder = Path(tempfile.mkdtemp(prefix="chartlake-bench-")) / "lake"
+        kept = arguments.keep and arguments.keep / str(patients)
+        at = kept or Path(tempfile.mkdtemp(prefix="chartlake-bench-"))
+        at.mkdir(parents=True, exist_ok=True)
         try:
-            rows += of_size(folder, patients, arguments)
+            rows += of_size(at / "lake", patients, arguments)
         finally:
-            shutil.rmtree(folder.parent, ignore_errors=True)
+            if not kept:
+                shutil.rmtree(at, ignore_errors=True)
         for row in rows:
             if row["patients"] == patients:
                 print("  ".join(f"{name}={value}" for name, value in row.items()))

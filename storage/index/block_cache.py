@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import apsw
@@ -30,8 +30,8 @@ _FEW_OF = 16
 # What is said of a part in a word or two.
 _SMALL_BYTES = 400
 
-_Key = tuple[str, int] | tuple[str, int, str, int]
-"""What is kept, of which block or part, and of which parameter."""
+_Key = tuple[str, int, *tuple[Hashable, ...]]
+"""What is kept, of which block or part, and of which parameter, criteria or set."""
 
 
 class BlockCache:
@@ -121,7 +121,9 @@ class BlockCache:
 
     def ids(self, connection: apsw.Connection, part: Part, rows: np.ndarray) -> Texts:
         """The ids of the resources in some rows of a part."""
-        if len(rows) < part.rows // _FEW_OF:
+        with self._lock:
+            known = ("ids", part.id) in self._kept
+        if not known and len(rows) < part.rows // _FEW_OF:
             return parts.read_ids(connection, self.versions(connection, part).v[rows])
         found: Texts = self._get(
             ("ids", part.id),
@@ -143,6 +145,15 @@ class BlockCache:
             lambda: read(connection, self.versions(connection, part).v),
             lambda given: getattr(given, "nbytes", _SMALL_BYTES),
         )
+
+    def worked_out(
+        self, what: str, part: Part, of: tuple[Hashable, ...], work_out: Callable[[], Any]
+    ) -> Any:
+        """What was worked out of a part under the name `what`, for `of`: it must be all decides it.
+
+        It has a size `nbytes`.
+        """
+        return self._get((what, part.id, *of), work_out, lambda found: found.nbytes + _SMALL_BYTES)
 
     def clear(self) -> None:
         """Forget everything that was decoded."""

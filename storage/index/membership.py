@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import apsw
@@ -20,6 +21,12 @@ from storage.packed_ids import pack
 # Below this, a set is looked up text by text.
 _FEW = 32
 
+# What Python needs for a text besides its bytes: itself, and as string, as key and in Arrow, which
+# are made when they are asked for.
+_TEXT_BYTES = 160
+
+_numbers = count(1)
+
 
 class TextSet:
     """An immutable set of texts, in the order of their UTF-8 bytes."""
@@ -28,6 +35,8 @@ class TextSet:
         """`ordered`: ascending, each once."""
         self._values = ordered
         self._heads: np.ndarray | None = None
+        self.number = next(_numbers)
+        """By which what is kept of this set is known; no other set of this process has it."""
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> TextSet:
@@ -78,6 +87,19 @@ class TextSet:
     @cached_property
     def _array(self) -> Any:
         return pa.array(self._values, pa.binary())
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes held in memory, at most, about."""
+        return sum(map(len, self._values)) + _TEXT_BYTES * (len(self._values) + 1)
+
+    def with_more(self, texts: Iterable[str]) -> TextSet:
+        """The texts of this set and some others; this very set where it has them all."""
+        more = {text.encode() for text in texts if text not in self}
+        if not more:
+            return self
+        # Two runs in order, which sorting merges.
+        return TextSet(sorted([*self._values, *sorted(more)]))
 
     def both(self, other: TextSet) -> TextSet:
         """The texts that are in both sets."""

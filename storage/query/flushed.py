@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -39,10 +40,6 @@ _VersionsOfIds = WeakKeyDictionary[TextSet, tuple[int, int, np.ndarray]]
 """By set of ids, as long as it is kept: a type, its last flushed version, their versions to it."""
 
 
-_RowsOfIds = WeakKeyDictionary[TextSet, dict[int, np.ndarray]]
-"""By set of ids, as long as it is kept: for each part, which rows are of one of them."""
-
-
 class FlushedIndex:
     """What one lake keeps in memory to answer searches."""
 
@@ -51,7 +48,6 @@ class FlushedIndex:
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
         self.versions_of_ids = _VersionsOfIds()
-        self.rows_of_ids = _RowsOfIds()
         self.versions = KeptVersions()
         self.states = TypeStates()
         self.meanings = KeptMeanings()
@@ -62,7 +58,6 @@ class FlushedIndex:
         self.superseded = Superseded(self.cache)
         self.sets = KeptSets()
         self.versions_of_ids = _VersionsOfIds()
-        self.rows_of_ids = _RowsOfIds()
         self.versions = KeptVersions()
         self.states = TypeStates()
         self.meanings = KeptMeanings()
@@ -96,7 +91,6 @@ class FlushedMatches:
         self._cache = flushed.cache
         self._superseded = flushed.superseded
         self._known_versions = flushed.versions_of_ids
-        self._known_rows = flushed.rows_of_ids
         self._plan = planned
         self._t = t
         self._state = state
@@ -146,6 +140,43 @@ class FlushedMatches:
     def patient_ends(self, part: Part, read: Read) -> Any:
         """The same, of which little is kept."""
         return self._cache.of_versions(self._connection, "patient ends", part, read)
+
+    @cached_property
+    def decided_by(self) -> Hashable | None:
+        """What decides the matches, so that they are the same whenever it is the same.
+
+        None where it is too much to tell: some ids, moments, the past, or an erase under way.
+        """
+        plan, state = self._plan, self._state
+        if state is None or not state.parts[0]:
+            return ()
+        if plan.ids is not None or plan.moments or plan.compounds or state.erased:
+            return None
+        if any(part.max_v > self._last_v for part in self.parts):
+            return None
+        assert plan.type_number is not None
+        ended = self._superseded.count(self._connection, plan.type_number, self._t)
+        found = plan.type_number, self._criteria, state.parts, ended, state.erasures
+        try:
+            hash(found)
+        except TypeError:
+            return None  # Conditions over what is not kept itself.
+        return found
+
+    @cached_property
+    def _criteria(self) -> Hashable:
+        return tuple((tuple(one.probes), one.excludes) for one in self._plan.alternatives)
+
+    def worked_out(self, part: Part, what: tuple[Hashable, ...], read: Callable[[], Any]) -> Any:
+        """What `read` gives of the matches in a part; kept, by the name `what`.
+
+        Only where something tells what decides them (`decided_by`).
+        """
+        assert self._plan.type_number is not None
+        hidden = self._superseded.rows(self._connection, self._plan.type_number, part, self._t)
+        # They come in the order of commits: so many are always the same.
+        of = (*what, self._criteria, len(hidden))
+        return self._cache.worked_out("matches", part, of, read)
 
     def total(self) -> int:
         """How many match."""
@@ -265,11 +296,13 @@ class FlushedMatches:
         return found
 
     def _of_many(self, part: Part, ids: TextSet) -> np.ndarray:
-        """Which rows of a part are of one of many ids; kept as long as the set of them is."""
-        known = self._known_rows.setdefault(ids, {})
-        found = known.get(part.id)
-        if found is None:
-            found = known[part.id] = ids.mask(self.ids(part, np.arange(part.rows)))
+        """Which rows of a part are of one of many ids; kept for the next who asks for the set."""
+        found: np.ndarray = self._cache.worked_out(
+            "rows of ids",
+            part,
+            (ids.number,),
+            lambda: ids.mask(self.ids(part, np.arange(part.rows))),
+        )
         return found
 
     def _most(self, part: Part, one: Alternatives) -> int:

@@ -188,7 +188,7 @@ class Evaluation:
         found: tuple[TextSet, tuple[Canonical, ...]] | None = self._kept.get(key)
         if found is None:
             matches = self.matches(target_type, [inner])
-            ids = TextSet.of_arrays(matches.id_arrays())
+            ids = matches.ids()
             found = (ids, self._canonicals(matches) if self.has_urls(target_type) else ())
             self._kept.keep(key, found)
         self._limited(given, found[0])
@@ -213,10 +213,10 @@ class Evaluation:
         number = self.find(resource_type)
         if p is None or number is None:
             return _NONE
-        ids = TextSet.of_arrays(matches.named_arrays(p, number))
+        ids = matches.named(p, number)
         if not self.has_urls(resource_type):
             return ids
-        urls = TextSet.of_arrays(matches.named_arrays(p, 0))
+        urls = matches.named(p, 0)
         more = []
         for version in self.with_urls(resource_type, TextSet.of(bare(urls.strings))):
             canonical = canonical_of(version.resource())
@@ -259,14 +259,14 @@ class Evaluation:
         """The parts of some resources; with `above`, what they are part of."""
         if not node.above:
             matches = self.referring(resource_type, node.param, resource_type, TextSet.of(ids))
-            return TextSet.of_arrays(matches.id_arrays()).strings
+            return matches.ids().strings
         p = self.find(index.param_key(resource_type, node.param))
         number = self.find(resource_type)
         if p is None or number is None:
             return ()
         planned = self._planner.planned(resource_type, Ids(TextSet.of(ids)))
         matches = self._meeting(planned)
-        return TextSet.of_arrays(matches.named_arrays(p, number)).strings
+        return matches.named(p, number).strings
 
     def _limited(self, given: str, found: TextSet) -> TextSet:
         if len(found) > self.limits.max_joined:

@@ -11,20 +11,33 @@ import numpy as np
 
 from storage.index.membership import TextSet
 
-# Ids kept in all sets together: some 60 bytes each.
-_KEPT_IDS = 500_000
+# Of all that is kept together.
+_KEPT_BYTES = 96 * 2**20
 
-MOST_NUMBERS = 8 * (_KEPT_IDS - 1)
+# What Python needs for a key and for what is of no size of its own.
+_SMALL_BYTES = 500
+
+MOST_NUMBERS = 2**22
 """In an array; a longer one is not kept."""
 
 
 class KeptSets:
-    """Sets of ids by what was asked, as of which commit; the oldest go first."""
+    """Sets of ids by what was asked, as of which state; the oldest go first.
 
-    def __init__(self) -> None:
+    One that several keys have, since a state that followed changed nothing of it, counts once.
+    """
+
+    def __init__(self, limit_bytes: int = _KEPT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._ids = 0
+        self._holders: dict[int, int] = {}
+        self._bytes = 0
         self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory, about."""
+        return self._bytes
 
     def get(self, key: Hashable) -> Any:
         """The set of a key; None where there is none."""
@@ -35,22 +48,45 @@ class KeptSets:
             return found
 
     def keep(self, key: Hashable, found: Any) -> None:
-        """Keep a set, a tuple of sets, or an array of numbers."""
-        size = _size(found)
-        if size > _KEPT_IDS:
+        """Keep a set, a tuple whose first is a set, or an array of numbers."""
+        if _size(found) > self._limit_bytes:
             return
         with self._lock:
             before = self._kept.pop(key, None)
-            if before is not None:
-                self._ids -= _size(before)
             self._kept[key] = found
-            self._ids += size
-            while self._ids > _KEPT_IDS:
+            self._hold(found)
+            if before is not None:
+                self._let_go(before)
+            while self._bytes > self._limit_bytes:
                 _, dropped = self._kept.popitem(last=False)
-                self._ids -= _size(dropped)
+                self._let_go(dropped)
+
+    def _hold(self, found: Any) -> None:
+        shared = _shared(found)
+        holders = self._holders.get(id(shared), 0)
+        self._holders[id(shared)] = holders + 1
+        self._bytes += _rest(found) + (0 if holders else shared.nbytes)
+
+    def _let_go(self, found: Any) -> None:
+        shared = _shared(found)
+        holders = self._holders[id(shared)] - 1
+        self._bytes -= _rest(found) + (0 if holders else shared.nbytes)
+        if holders:
+            self._holders[id(shared)] = holders
+        else:
+            del self._holders[id(shared)]
+
+
+def _shared(found: Any) -> TextSet | np.ndarray:
+    """What several keys may have in common."""
+    return found[0] if isinstance(found, tuple) else found
+
+
+def _rest(found: Any) -> int:
+    """The bytes of a key and what it alone has."""
+    others = sum(map(len, found[1:])) if isinstance(found, tuple) else 0
+    return _SMALL_BYTES * (1 + others)
 
 
 def _size(found: Any) -> int:
-    if isinstance(found, np.ndarray):
-        return len(found) // 8 + 1
-    return len(found) + 1 if isinstance(found, TextSet) else sum(len(one) for one in found) + 1
+    return int(_shared(found).nbytes) + _rest(found)

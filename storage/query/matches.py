@@ -6,11 +6,15 @@ from typing import Any
 
 import apsw
 import numpy as np
+import pyarrow as pa
 
+from storage.index.membership import TextSet
+from storage.index.part_map import Part
 from storage.index.probe import Probe
 from storage.index.texts import Texts
 from storage.packed_ids import unpack
 from storage.query.flushed import FlushedIndex, FlushedMatches
+from storage.query.flushed_sets import flushed_set
 from storage.query.plan import NOWHERE, Plan, hot_matches
 from storage.query.type_state import TypeState
 
@@ -97,33 +101,45 @@ class Matches:
         found += [self.flushed.versions(part) for part in self.flushed.parts]
         return np.concatenate(found)
 
-    def id_arrays(self) -> list[Any]:
-        """The ids of all, as Arrow arrays (binary); each resource is current once."""
-        where = self.hot
+    def ids(self) -> TextSet:
+        """The ids of all; each resource is current once."""
+        flushed = self.flushed
+        found = flushed_set(
+            flushed,
+            self._index.sets,
+            ("ids",),
+            lambda part: flushed.ids(part, flushed.rows(part)).arrow(),
+        )
+        if self.hot is NOWHERE:
+            return found
         rows: list[Any] = self._connection.execute(
-            f"SELECT r.id FROM version r WHERE {where.sql}", where.args
+            f"SELECT r.id FROM version r WHERE {self.hot.sql}", self.hot.args
         ).fetchall()
-        found = [Texts.of([unpack(key) for (key,) in rows]).arrow()]
-        for part in self.flushed.parts:
-            mine = self.flushed.rows(part)
-            if len(mine):
-                found.append(self.flushed.ids(part, mine).arrow())
-        return found
+        return found.with_more(unpack(key) for (key,) in rows)
 
-    def named_arrays(self, p: int, type_number: int) -> list[Any]:
-        """What they name by the reference parameter `p`, of a type (0: URLs), as Arrow arrays."""
-        where = self.hot
+    def named(self, p: int, type_number: int) -> TextSet:
+        """What they name by the reference parameter `p`, of a type (0: URLs)."""
+        found = flushed_set(
+            self.flushed,
+            self._index.sets,
+            ("named", p, type_number),
+            lambda part: self._named_by(part, p, type_number),
+        )
+        if self.hot is NOWHERE:
+            return found
         rows: list[Any] = self._connection.execute(
             "SELECT DISTINCT x.target FROM reference_index x WHERE x.p = ? AND x.type = ? "
-            f"AND x.v IN (SELECT r.v FROM version r WHERE {where.sql})",
-            (p, type_number, *where.args),
+            f"AND x.v IN (SELECT r.v FROM version r WHERE {self.hot.sql})",
+            (p, type_number, *self.hot.args),
         ).fetchall()
-        found = [Texts.of([target for (target,) in rows]).arrow()]
-        cache = self._index.cache
-        for part in self.flushed.parts:
-            mine = self.flushed.rows(part)
-            if not len(mine):
-                continue
+        return found.with_more(target for (target,) in rows)
+
+    def _named_by(self, part: Part, p: int, type_number: int) -> Any:
+        """What the matches in a part name, each text once, as an Arrow array (binary)."""
+        found: list[Any] = [pa.array([], pa.binary())]
+        mine = self.flushed.rows(part)
+        if len(mine):
+            cache = self._index.cache
             mask = np.zeros(part.rows, bool)
             mask[mine] = True
             for entry in cache.candidates(self._connection, part, Probe("reference", p)):
@@ -134,4 +150,4 @@ class Matches:
                 assert isinstance(targets, Texts)
                 if chosen.any():
                     found.append(targets.take(np.flatnonzero(chosen)).arrow())
-        return found
+        return pa.concat_arrays(found)

@@ -60,6 +60,12 @@ class Superseded:
                 self._parts[part.id] = known
         return known.rows[: np.searchsorted(known.t_end, t, side="right")]
 
+    def count(self, connection: apsw.Connection, type_number: int, t: int) -> int:
+        """How many versions of a type have been superseded up to `t`."""
+        with self._lock:
+            ended = self._read(connection, type_number, t)
+            return int(np.searchsorted(ended.t_end, t, side="right"))
+
     def _read(self, connection: apsw.Connection, type_number: int, t: int) -> _Ended:
         ended = self._types.setdefault(type_number, _Ended())
         if ended.seen >= t:
