@@ -33,6 +33,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,10 @@ def measured(url: str, ask: Ask, clients: int, seconds: float, pid: int) -> dict
 def writing(url: str, patient: str, stop: threading.Event) -> int:
     """Create Observations and look each up right after; how many. Exits when one is not found."""
     client, count = Client(url), 0
+    # A lake that is used again has what earlier runs wrote.
+    run = uuid.uuid4().hex
     while not stop.is_set():
-        code = f"written-{count}"
+        code = f"written-{run}-{count}"
         resource = {
             "resourceType": "Observation",
             "status": "final",
