@@ -315,8 +315,8 @@ class Writer:
             self._references.add(references, position.audit.n)
             position.audit_references.clear()
         if group[0].index and position.t > self.position.t:
-            # An erase (its group has nothing else): nobody may store what was made of something that
-            # it took out. Or a bulk commit, whose versions are too many to be remembered one by one.
+            # An erase (its group has nothing else): nobody may store what was made of something
+            # that it took out. Or a bulk commit, of too many versions to be remembered singly.
             self.recent.forget(position.t)
             if self.published is not None:
                 self.published.erased(position.t)

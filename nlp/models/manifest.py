@@ -52,7 +52,8 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(
             version=raw["version"],
             schemes=tuple(
-                Scheme(s["name"], tuple(s["types"]), s.get("agreement")) for s in raw["schemes"]
+                Scheme(s["name"], tuple(s["types"]), s.get("agreement"), s.get("least", 0.0))
+                for s in raw["schemes"]
             ),
             window=int(raw["window"]),
             calibration={

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,7 @@ class Recogniser:
         made: dict[str, list[Recognised]] = {}
         for name in chosen:
             logs = log_probabilities(scores[:, self._columns[name]])
+            scheme = self._schemes[name]
             decoded = list(self._decoders[name].decode_logs(logs, lengths))
             made[name] = [
                 Recognised(
@@ -122,7 +124,8 @@ class Recogniser:
                     found.kind,
                     self._calibrated(name, found.kind, found.confidence),
                 )
-                for found in together(self._schemes[name], words, numbers, logs, decoded)
+                for found in together(scheme, words, numbers, logs, decoded)
+                if exp(found.confidence) >= scheme.least
             ]
         return made
 
